@@ -1,0 +1,106 @@
+"""Named bundles of tensors. One name, one meaning, one unit; conventions are those of `geometry.py`.
+
+B = batch, N = avatars, C x D x H x W = channels, depth, height, width of a volume.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """Where the head is in the crop: p_crop = scale * rotation @ p_head + translation."""
+
+    rotation: Float[Tensor, "B 3 3"]
+    """Head axes -> camera axes."""
+    scale: Float[Tensor, " B"]
+    """Size relative to the mean head in a nominal crop (about 1)."""
+    translation: Float[Tensor, "B 3"]
+    """Head origin in crop coordinates; z is 0 (orthographic depth has no origin)."""
+
+    def detach(self) -> "HeadPose":
+        return HeadPose(self.rotation.detach(), self.scale.detach(), self.translation.detach())
+
+    def roll_batch(self) -> "HeadPose":
+        """Sample i receives the pose of sample i - 1."""
+        return HeadPose(self.rotation.roll(1, 0), self.scale.roll(1, 0), self.translation.roll(1, 0))
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What E_mtn sees in a picture: R, t (with scale) and the latent expression z."""
+
+    pose: HeadPose
+    expression: Float[Tensor, "B Z"]
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What E_app sees in the source: v_s and e_s."""
+
+    volume: Float[Tensor, "B C D H W"]
+    descriptor: Float[Tensor, "B E 4 4"]
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """Everything that depends on the source only: G_3D(w_s-> o v_s) and e_s. Computed once, driven many times."""
+
+    volume: Float[Tensor, "B C D H W"]
+    descriptor: Float[Tensor, "B E 4 4"]
+
+    def expand(self, count: int) -> "Canonical":
+        """The same source for `count` driver frames (no copy)."""
+        volume, descriptor = self.volume, self.descriptor
+        return Canonical(volume.expand(count, *volume.shape[1:]), descriptor.expand(count, *descriptor.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A picture the model painted, and its matte where the preset paints one."""
+
+    rgb: Float[Tensor, "B 3 H W"]
+    matte: Float[Tensor, "B 1 H W"] | None
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame as training sees it."""
+
+    rgb: Float[Tensor, "B 3 H W"]
+    """The frame in [0, 1], background included, photometric augmentation applied."""
+    matte: Float[Tensor, "B 1 H W"]
+    """Foreground in [0, 1]."""
+    motion_input: Float[Tensor, "B 3 H W"]
+    """The same frame as E_mtn's expression net sees it in training: warped and colour-jittered (B.1)."""
+    pose: HeadPose
+    """True head pose."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """x_s and x_d: two frames of one clip."""
+
+    source: View
+    driver: View
+
+    def to(self, device: torch.device | str) -> "Pair":
+        return _map(self, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def _map(bundle, function):
+    """Apply `function` to every tensor of a (nested) bundle."""
+    if isinstance(bundle, Tensor):
+        return function(bundle)
+    return type(bundle)(**{f.name: _map(getattr(bundle, f.name), function) for f in fields(bundle)})
+
+
+def stack(bundles: list):
+    """Concatenate equal bundles along the batch axis."""
+    first = bundles[0]
+    if isinstance(first, Tensor):
+        return torch.cat(bundles)
+    return type(first)(**{f.name: stack([getattr(b, f.name) for b in bundles]) for f in fields(first)})
