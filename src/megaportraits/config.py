@@ -140,7 +140,7 @@ _LIVE = ModelConfig(
     appearance=AppearanceConfig((24, 48, 64, 96), 2, 16, 128, 128),
     motion=MotionConfig(16, 24, 64, 128),
     warp=WarpConfig((64, 32, 32), ((1, 2, 2), (1, 2, 2))),
-    g3d=G3DConfig((32, 64, 96)),
+    g3d=G3DConfig((32, 56, 80)),
     g2d=G2DConfig(96, 3, (48, 24), pixel_shuffle=True),
     paints_matte=True,
 )
@@ -148,11 +148,11 @@ _SMALL = ModelConfig(
     size_px=256,
     volume_channels=32,
     volume_depth=16,
-    appearance=AppearanceConfig((32, 64, 96, 160), 3, 24, 256, 256),
-    motion=MotionConfig(32, 32, 128, 128),
-    warp=WarpConfig((128, 64, 32), ((2, 2, 2), (1, 2, 2))),
-    g3d=G3DConfig((48, 96, 128)),
-    g2d=G2DConfig(160, 4, (80, 40), pixel_shuffle=True),
+    appearance=AppearanceConfig((32, 64, 96, 128), 2, 16, 128, 256),
+    motion=MotionConfig(16, 24, 128, 128),
+    warp=WarpConfig((96, 64, 32), ((2, 2, 2), (1, 2, 2))),
+    g3d=G3DConfig((32, 64, 80)),
+    g2d=G2DConfig(128, 4, (64, 32), pixel_shuffle=True),
     paints_matte=True,
 )
 MODEL_PRESETS: dict[str, ModelConfig] = {

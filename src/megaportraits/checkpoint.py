@@ -1,0 +1,89 @@
+"""Checkpoints are data: safetensors and JSON, strict keys, no pickle.
+
+For use: a folder with `model.safetensors` (folded EMA weights, fp16) and `config.json`
+({"schema_version", "kind", "model", ...facts}). Training adds `state/` (see `training/loop.py`).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from megaportraits.errors import UserError
+from megaportraits.files import replacing
+
+SCHEMA_VERSION = 1
+
+
+def write_model(
+    path: str | Path, kind: str, config: dict[str, Any], tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> None:
+    """Write `model.safetensors` (floating tensors in fp16) and `config.json` into the folder `path`, each atomically."""
+    folder = Path(path)
+    halves = {k: v.detach().half().contiguous().cpu() if v.is_floating_point() else v.cpu() for k, v in tensors.items()}
+    with replacing(folder / "model.safetensors") as temporary:
+        save_file(halves, temporary)
+    write_json(folder / "config.json", {"schema_version": SCHEMA_VERSION, "kind": kind, "model": config, **facts})
+
+
+def read_model(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what `write_model` wrote.
+
+    Raises:
+        UserError: the folder or a file is missing or damaged, or holds another kind of model.
+    """
+    folder = Path(path)
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or not (folder / "config.json").is_file():
+        raise UserError(f"no checkpoint in {folder}: give a folder that holds model.safetensors and config.json")
+    config = read_json(folder / "config.json")
+    if config.get("kind") != kind:
+        raise UserError(f"{folder} holds a '{config.get('kind')}' model, but a '{kind}' model was wanted")
+    if config.get("schema_version") != SCHEMA_VERSION:
+        raise UserError(
+            f"{folder} has schema version {config.get('schema_version')}, this program reads {SCHEMA_VERSION}; "
+            "use the release that wrote it"
+        )
+    return config, read_tensors(weights)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file as a dictionary.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a readable safetensors file ({error}); copy or download it again") from error
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a dictionary of tensors, atomically."""
+    with replacing(path) as temporary:
+        save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, temporary)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path} is not readable JSON ({error}); restore it from a backup or make it again") from error
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write JSON, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1) + "\n")
+
+

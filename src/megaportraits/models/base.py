@@ -1,0 +1,103 @@
+"""The base model G_base: Figure 2 of the paper.
+
+    v_s, e_s = E_app(x_s)        R, t, z = E_mtn(x)
+    v_s->d   = w_->d o G_3D(w_s-> o v_s)       (1)
+    x_s->d   = G_2D(P(v_s->d))                 (2)
+
+Everything up to G_3D depends on the source only (`canonical`), so a source is computed once and driven many times
+(`render`). Conventions: `geometry.py`.
+"""
+
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from megaportraits import geometry
+from megaportraits.checkpoint import read_model, write_model
+from megaportraits.config import ModelConfig, from_dict, to_dict
+from megaportraits.models.appearance_encoder import AppearanceEncoder
+from megaportraits.models.blocks import fold_weights
+from megaportraits.models.g2d import G2D, Projection
+from megaportraits.models.g3d import G3D
+from megaportraits.models.motion_encoder import MotionEncoder
+from megaportraits.models.warp_generator import MotionEmbedding, WarpGenerator
+from megaportraits.tensors import Appearance, Canonical, Motion, Prediction
+
+
+class BaseModel(nn.Module):
+    """G_base (3.1)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.appearance_encoder = AppearanceEncoder(config)
+        self.motion_encoder = MotionEncoder(config.motion)
+        self.embedding = MotionEmbedding(config)
+        self.warp_source = WarpGenerator(config)
+        self.warp_driver = WarpGenerator(config)
+        self.g3d = G3D(config)
+        self.projection = Projection(config)
+        self.g2d = G2D(config)
+
+    def motion(self, image: Float[Tensor, "B 3 H W"]) -> Motion:
+        """E_mtn of a crop in [0, 1]."""
+        return self.motion_encoder(image)
+
+    def appearance(self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"]) -> Appearance:
+        """E_app of a source in [0, 1], made black outside its matte."""
+        return self.appearance_encoder(image * matte)
+
+    def canonical(
+        self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], motion: Motion
+    ) -> Canonical:
+        """G_3D(w_s-> o v_s) and e_s: the source without its motion (inner part of Eq. 1)."""
+        appearance = self.appearance(image, matte)
+        offsets = self.warp_source(self.embedding(motion.expression, appearance.descriptor))
+        grid = geometry.compose_source_grid(motion.pose, offsets, appearance.volume.shape[2:])
+        return Canonical(self.g3d(geometry.sample(appearance.volume, grid)), appearance.descriptor)
+
+    def driver_offsets(self, canonical: Canonical, motion: Motion) -> Float[Tensor, "B 3 d h w"]:
+        """The expression part of w_->d."""
+        return self.warp_driver(self.embedding(motion.expression, canonical.descriptor))
+
+    def render(self, canonical: Canonical, motion: Motion) -> Prediction:
+        """The source with the driver's motion (outer part of Eq. 1, and Eq. 2)."""
+        offsets = self.driver_offsets(canonical, motion)
+        grid = geometry.compose_driver_grid(motion.pose, offsets, canonical.volume.shape[2:])
+        return self.g2d(self.projection(geometry.sample(canonical.volume, grid)))
+
+    def forward(
+        self, source: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], driver: Float[Tensor, "B 3 H W"]
+    ) -> Prediction:
+        """x_s->d from pictures alone."""
+        return self.render(self.canonical(source, matte, self.motion(source)), self.motion(driver))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "BaseModel":
+        """Read a checkpoint folder (`model.safetensors`, `config.json`) for use: folded weights, evaluation mode.
+
+        Raises:
+            UserError: no checkpoint there, another kind of model, or keys that do not match.
+        """
+        config, tensors = read_model(path, kind="base")
+        model = fold_weights(cls(from_dict(ModelConfig, config["model"])))
+        checked_load(model, tensors, path)
+        return model.eval().requires_grad_(False)
+
+    def save(self, path: str | Path, **facts: object) -> None:
+        """Write `model.safetensors` (fp16) and `config.json` for use; weights must be folded (`fold_weights`)."""
+        write_model(path, "base", to_dict(self.config), self.state_dict(), facts)
+
+
+def checked_load(module: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Load weights strictly; missing and extra keys stop the load with a list."""
+    from megaportraits.errors import UserError
+
+    expected, found = set(module.state_dict()), set(tensors)
+    if expected != found:
+        raise UserError(
+            f"{path} does not fit the model: missing {sorted(expected - found)[:5]}, extra {sorted(found - expected)[:5]}; "
+            "use a checkpoint of the same preset"
+        )
+    module.load_state_dict({k: v.float() for k, v in tensors.items()})

@@ -1,0 +1,121 @@
+"""Building blocks shared by the networks: weight standardisation, norms, residual blocks, resampling.
+
+Paper: A.1, B.1, Fig. 10c. Choices (docs/paper.md): weight standardisation on the first convolution of a block,
+spectral normalisation on the others; 1x1 skip only where channels change; convolutions before a norm have no bias.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+
+_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+
+
+class WeightStandardisation(nn.Module):
+    """Zero mean and unit variance (over the fan-in) of each output filter, scaled by 1 / sqrt(fan-in)."""
+
+    def forward(self, weight: Float[Tensor, "out in *kernel"]) -> Float[Tensor, "out in *kernel"]:
+        flat = weight.flatten(1)
+        centred = flat - flat.mean(1, keepdim=True)
+        scale = torch.rsqrt(centred.square().sum(1, keepdim=True) + 1e-5)
+        return (centred * scale).view_as(weight)
+
+
+def conv(
+    dimensions: int, inputs: int, outputs: int, kernel: int, *, bias: bool = False, norm: str = "plain"
+) -> nn.Module:
+    """A same-size convolution; `norm` is "plain", "standardised" or "spectral"."""
+    layer = _CONV[dimensions](inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    if norm == "standardised":
+        parametrize.register_parametrization(layer, "weight", WeightStandardisation())
+    elif norm == "spectral":
+        parametrizations.spectral_norm(layer)
+    return layer
+
+
+def fold_weights(module: nn.Module) -> nn.Module:
+    """Replace every standardised or spectrally normalised weight by its present value, in place (for use and export)."""
+    for layer in list(module.modules()):
+        if parametrize.is_parametrized(layer, "weight"):
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    return module
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm with the largest number of groups that divides the channels and is at most 32."""
+    return nn.GroupNorm(_groups(channels), channels)
+
+
+def _groups(channels: int) -> int:
+    return next(g for g in range(min(32, channels), 0, -1) if channels % g == 0)
+
+
+class AdaptiveGroupNorm(nn.Module):
+    """GroupNorm whose gain and bias follow the embedding E of z + e_s.
+
+    (dgamma, dbeta) = U E V, U: C x E_channels, V: 16 x 2; gamma = w + dgamma (w starts at 1), beta = b + dbeta.
+    Paper: A.1 ("a learned matrix for each pair of parameters"), Fig. 9b.
+    """
+
+    def __init__(self, channels: int, embedding_channels: int):
+        super().__init__()
+        self.groups = _groups(channels)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.u = nn.Parameter(torch.randn(channels, embedding_channels) / embedding_channels**0.5)
+        self.v = nn.Parameter(torch.randn(16, 2) / 4)
+
+    def forward(self, x: Float[Tensor, "B C *size"], embedding: Float[Tensor, "B E 16"]) -> Float[Tensor, "B C *size"]:
+        shift = self.u @ embedding @ self.v
+        shape = (*x.shape[:2], *(1,) * (x.dim() - 2))
+        gamma = (self.weight + shift[..., 0]).view(shape)
+        beta = (self.bias + shift[..., 1]).view(shape)
+        return F.group_norm(x, self.groups) * gamma + beta
+
+
+class ResBlock(nn.Module):
+    """Norm, ReLU, 3x3 conv (standardised); norm, ReLU, 3x3 conv; plus skip. Paper: Fig. 10c."""
+
+    def __init__(self, dimensions: int, inputs: int, outputs: int, other: str):
+        super().__init__()
+        self.norm1, self.norm2 = group_norm(inputs), group_norm(outputs)
+        self.conv1 = conv(dimensions, inputs, outputs, 3, norm="standardised")
+        self.conv2 = conv(dimensions, outputs, outputs, 3, norm=other)
+        self.skip = nn.Identity() if inputs == outputs else conv(dimensions, inputs, outputs, 1, norm=other)
+
+    def forward(self, x: Float[Tensor, "B Ci *size"]) -> Float[Tensor, "B Co *size"]:
+        h = self.conv1(F.relu(self.norm1(x)))
+        return self.conv2(F.relu(self.norm2(h))) + self.skip(x)
+
+
+class AdaptiveResBlock3d(nn.Module):
+    """ResBlock3D* of Fig. 9b: a residual block with adaptive GroupNorm."""
+
+    def __init__(self, inputs: int, outputs: int, embedding_channels: int, other: str):
+        super().__init__()
+        self.norm1 = AdaptiveGroupNorm(inputs, embedding_channels)
+        self.norm2 = AdaptiveGroupNorm(outputs, embedding_channels)
+        self.conv1 = conv(3, inputs, outputs, 3, norm="standardised")
+        self.conv2 = conv(3, outputs, outputs, 3, norm=other)
+        self.skip = nn.Identity() if inputs == outputs else conv(3, inputs, outputs, 1, norm=other)
+
+    def forward(
+        self, x: Float[Tensor, "B Ci D H W"], embedding: Float[Tensor, "B E 16"]
+    ) -> Float[Tensor, "B Co D H W"]:
+        h = self.conv1(F.relu(self.norm1(x, embedding)))
+        return self.conv2(F.relu(self.norm2(h, embedding))) + self.skip(x)
+
+
+def resample(x: Float[Tensor, "B C D H W"], factors: Sequence[float]) -> Float[Tensor, "B C d h w"]:
+    """Scale depth, height, width: average pooling where a factor is 1/2, trilinear where it is 2 (Fig. 9b, 9c)."""
+    pool = [2 if f < 1 else 1 for f in factors]
+    if max(pool) > 1:
+        x = F.avg_pool3d(x, pool)
+    grow = [float(max(1, f)) for f in factors]
+    if max(grow) > 1:
+        x = F.interpolate(x, scale_factor=grow, mode="trilinear", align_corners=False)
+    return x
