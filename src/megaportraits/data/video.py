@@ -84,9 +84,7 @@ def probe(path: str | Path) -> VideoInfo:
         else:
             duration = (container.duration or 0) / av.time_base
         height, width = first.shape[:2]
-        return VideoInfo(
-            width, height, _rate(stream), stream.frames or None, duration, bool(container.streams.audio)
-        )
+        return VideoInfo(width, height, _rate(stream), stream.frames or None, duration, bool(container.streams.audio))
 
 
 def read_frames(path: str | Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
