@@ -52,10 +52,9 @@ class Canonical:
     volume: Float[Tensor, "B C D H W"]
     descriptor: Float[Tensor, "B E 4 4"]
 
-    def expand(self, count: int) -> "Canonical":
-        """The same source for `count` driver frames (no copy)."""
-        volume, descriptor = self.volume, self.descriptor
-        return Canonical(volume.expand(count, *volume.shape[1:]), descriptor.expand(count, *descriptor.shape[1:]))
+    def repeat(self, count: int) -> "Canonical":
+        """Each source `count` times in a row, one for each of its drivers."""
+        return Canonical(self.volume.repeat_interleave(count, 0), self.descriptor.repeat_interleave(count, 0))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,193 @@
+"""`megaportraits train base`: stage one, the base model (3.1, 4.1, B.1).
+
+L_base = L_per + L_GAN + 2 L_cos (8), raw terms from `losses/`, weights from `config.LossWeights`.
+The cross pass drives each source with another clip's motion on the same canonical volume (Eq. 6, 7; docs/paper.md).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from megaportraits.checkpoint import read_model, read_tensors
+from megaportraits.config import DISCRIMINATOR_PRESETS, BaseTraining, preset, to_dict
+from megaportraits.data.clips import find_clips
+from megaportraits.data.pairs import FrameStore, PairDataset, collate_pairs
+from megaportraits.errors import UserError
+from megaportraits.losses import adversarial
+from megaportraits.losses.contrastive import cycle_loss
+from megaportraits.losses.feature_matching import feature_matching_loss
+from megaportraits.losses.perceptual import perceptual_loss
+from megaportraits.losses.pretrained import load_squeezenet
+from megaportraits.models.base import BaseModel, checked_load
+from megaportraits.models.discriminator import Discriminator
+from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View
+from megaportraits.training.log import grid
+from megaportraits.training.loop import Terms, Trainer
+
+BACKDROP = 0.5
+"""The constant grey that the model paints around the person."""
+
+Batch = tuple[Pair, Tensor]
+
+
+def over_grey(rgb: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 3 H W"]:
+    """The foreground over constant grey."""
+    return rgb * matte + BACKDROP * (1 - matte)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What the self-driving pass leaves for the other terms."""
+
+    canonical: Canonical
+    source_motion: Motion
+    driver_motion: Motion
+    prediction: Prediction
+    painted: Float[Tensor, "N 3 H W"]
+    wanted: Float[Tensor, "N 3 H W"]
+
+
+class BaseStage:
+    """Networks, data and losses of stage one."""
+
+    def __init__(self, config: BaseTraining):
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        self.batch, self.collate = config.batch, collate_pairs
+        sizes = preset(config.preset)
+        self.size_px = config.size_px or sizes.size_px
+        self.generator = BaseModel(sizes)
+        adversary = config.weights.adversarial > 0
+        self.discriminator = Discriminator(DISCRIMINATOR_PRESETS[config.preset]) if adversary else None
+        self._load_weights()
+        self.generator.motion_encoder.pose.requires_grad_(False)
+        wanted = config.perceptual_weights
+        self.perceptual = load_squeezenet(wanted) if wanted else None
+        self.store = FrameStore(find_clips(config.data, "train"), self.size_px, config.cache_gb)
+
+    def _load_weights(self) -> None:
+        config = self.config
+        if config.start_from:
+            state = Path(config.start_from) / "state"
+            checked_load(self.generator, read_tensors(state / "generator.safetensors"), state)
+            if self.discriminator is not None and (state / "discriminator.safetensors").is_file():
+                checked_load(self.discriminator, read_tensors(state / "discriminator.safetensors"), state)
+        elif config.pose:
+            _, tensors = read_model(config.pose, "pose")
+            checked_load(self.generator.motion_encoder.pose, tensors, config.pose)
+        else:
+            raise UserError("no head pose net came; give --config.pose (from `train pose`) or --config.start_from")
+
+    def dataset(self, length: int) -> PairDataset:
+        config = self.config
+        return PairDataset(self.store, config.augment, config.drivers_per_source, config.loop.seed, length)
+
+    def to_device(self, batch: Batch, device: torch.device) -> Batch:
+        pair, clips = batch
+        if self.perceptual is not None:
+            self.perceptual.to(device)
+        return pair.to(device), clips.to(device)
+
+    def generator_terms(self, batch: Batch, step: int) -> Terms:
+        pair, clips = batch
+        weights = self.config.weights
+        done = self._last = self._self_driving(pair)
+        terms: Terms = {"reconstruction": (F.l1_loss(done.painted, done.wanted), weights.reconstruction)}
+        if self.perceptual is not None:
+            terms["perceptual"] = (perceptual_loss(self.perceptual, done.painted, done.wanted, 2), weights.perceptual)
+        if done.prediction.matte is not None:
+            terms["matte"] = (F.l1_loss(done.prediction.matte, pair.driver.matte), weights.matte)
+        if self.discriminator is not None:
+            fake, real = self.discriminator(done.painted), self.discriminator(done.wanted)
+            terms["adversarial"] = (adversarial.generator_loss([f[-1] for f in fake]), weights.adversarial)
+            terms["feature_matching"] = (feature_matching_loss(real, fake), weights.feature_matching)
+        if weights.cycle > 0 and step >= self.config.cycle_start * self.config.loop.steps:
+            terms["cycle"] = (self._cycle(done, clips, step), weights.cycle)
+        return terms
+
+    def discriminator_terms(self, batch: Batch) -> Terms:
+        assert self.discriminator is not None
+        fake, real = self.discriminator(self._last.painted.detach()), self.discriminator(self._last.wanted)
+        return {"discriminator": (adversarial.discriminator_loss([r[-1] for r in real], [f[-1] for f in fake]), 1.0)}
+
+    def _motion(self, view: View) -> Motion:
+        encoder = self.generator.motion_encoder
+        with torch.no_grad():
+            pose = encoder.pose(view.rgb)
+        return Motion(pose, encoder.encode_expression(view.motion_input, pose))
+
+    def _self_driving(self, pair: Pair) -> _Pass:
+        source, driver, repeats = pair.source, pair.driver, self.config.drivers_per_source
+        source_motion, driver_motion = self._motion(source), self._motion(driver)
+        canonical = self.generator.canonical(source.rgb, source.matte, source_motion)
+        prediction = self.generator.render(canonical.repeat(repeats), driver_motion)
+        wanted = over_grey(driver.rgb, driver.matte)
+        painted = over_grey(prediction.rgb, driver.matte) if self.config.masked_losses else prediction.rgb
+        return _Pass(canonical, source_motion, driver_motion, prediction, painted, wanted)
+
+    def _cycle(self, done: _Pass, clips: Tensor, step: int) -> Tensor:
+        """L_cos on the predictions and on a cross pass: each source driven by the clip before it in the batch."""
+        encoder, repeats = self.generator.motion_encoder, self.config.drivers_per_source
+        driver_z, source_z = done.driver_motion.expression, done.source_motion.expression
+        crossed = self._cross_motion(done.driver_motion, step)
+        cross = self.generator.render(done.canonical, crossed)
+        predicted = [
+            encoder.encode_expression(done.prediction.rgb, done.driver_motion.pose),
+            encoder.encode_expression(cross.rgb, crossed.pose),
+        ]
+        driver_clips = clips.repeat_interleave(repeats)
+        positive_clips = torch.cat([driver_clips, clips.roll(1)])
+        return cycle_loss(
+            torch.cat(predicted),
+            torch.cat([driver_z, driver_z[::repeats].roll(1, 0)]),
+            driver_z,
+            positive_clips[:, None] != driver_clips[None],
+            torch.cat([source_z.repeat_interleave(repeats, 0), source_z.roll(1, 0)]),
+        )
+
+    def _cross_motion(self, driver: Motion, step: int) -> Motion:
+        """Expressions of the clip before; for a random half of the samples the pose of yet another clip."""
+        firsts = slice(None, None, self.config.drivers_per_source)
+        pose = HeadPose(driver.pose.rotation[firsts], driver.pose.scale[firsts], driver.pose.translation[firsts])
+        near, far = pose.roll_batch(), pose.roll_batch().roll_batch()
+        draws = torch.rand(len(pose.scale), generator=torch.Generator().manual_seed(self.config.loop.seed + step))
+        other = (draws < 0.5).to(pose.scale.device)
+        mixed = HeadPose(
+            torch.where(other[:, None, None], far.rotation, near.rotation),
+            torch.where(other, far.scale, near.scale),
+            torch.where(other[:, None], far.translation, near.translation),
+        )
+        return Motion(mixed, driver.expression[firsts].roll(1, 0).detach())
+
+    @torch.no_grad()
+    def pictures(self, average: nn.Module, batch: Batch):
+        """Columns: source, driver, driver as E_mtn saw it, self-driven, driven by the clip before."""
+        pair, _ = batch
+        assert isinstance(average, BaseModel)
+        firsts = slice(None, None, self.config.drivers_per_source)
+        source, driver = pair.source, pair.driver
+        canonical = average.canonical(source.rgb, source.matte, average.motion(source.rgb))
+        motion = average.motion(driver.rgb[firsts])
+        drawn = average.render(canonical, motion).rgb
+        cross = average.render(canonical, Motion(motion.pose.roll_batch(), motion.expression.roll(1, 0))).rgb
+        return grid([source.rgb, driver.rgb[firsts], driver.motion_input[firsts], drawn, cross], rows=6)
+
+    def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None:
+        assert isinstance(average, BaseModel)
+        average.save(folder, **facts)
+
+
+def train_base(config: BaseTraining, output: Path) -> None:
+    """Train the base model on clips.
+
+    Args:
+        config: the stage's settings.
+        output: folder of the run; the same command resumes it.
+    """
+    done = Trainer(BaseStage(config), config.loop, config.optimiser, output, to_dict(config)).run()
+    print(f"trained: {done}")

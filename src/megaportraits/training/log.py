@@ -1,0 +1,54 @@
+"""What a person sees of a run: progress bar, TensorBoard scalars and pictures, `scalars.jsonl`, PNG grids."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+
+class Log:
+    """Writes into OUTPUT/log; use as a context manager."""
+
+    def __init__(self, output: Path, first_step: int, steps: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder = output / "log"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.board = SummaryWriter(str(self.folder), purge_step=first_step or None)
+        self.bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True, mininterval=2)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.bar.close()
+        self.board.close()
+
+    def advance(self, loss: float) -> None:
+        """One step done."""
+        self.bar.update()
+        self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Raw loss values and rates."""
+        for name, value in values.items():
+            self.board.add_scalar(name, value, step)
+        with (self.folder / "scalars.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in values.items()}) + "\n")
+
+    def pictures(self, step: int, grid: UInt8[Tensor, "H W 3"]) -> None:
+        """A grid of examples, to TensorBoard and as PNG."""
+        picture = grid.cpu().numpy()
+        self.board.add_image("examples", np.moveaxis(picture, -1, 0), step)
+        Image.fromarray(picture).save(self.folder / f"examples-{step}.png")
+
+
+def grid(columns: list[Float[Tensor, "B 3 H W"]], rows: int) -> UInt8[Tensor, "H W 3"]:
+    """One row for each of the first `rows` samples, one column for each kind of picture."""
+    cells = [torch.cat([c[i].float().cpu() for c in columns], -1) for i in range(min(rows, len(columns[0])))]
+    return (torch.cat(cells, -2).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous()

@@ -1,0 +1,73 @@
+"""`megaportraits train pose`: the head pose net of E_mtn on rendered heads, where the truth is known (A.1).
+
+Paper: the head pose net is pretrained. Deviation: trained on rendered truth, not on a landmark fit (docs/paper.md).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from megaportraits import geometry
+from megaportraits.checkpoint import read_tensors, write_model
+from megaportraits.config import PoseTraining, preset, to_dict
+from megaportraits.data.clips import find_clips
+from megaportraits.data.pairs import FrameStore, PoseDataset, collate_poses
+from megaportraits.models.motion_encoder import HeadPoseNet
+from megaportraits.tensors import HeadPose
+from megaportraits.training.loop import Terms, Trainer
+
+
+class PoseStage:
+    """Losses: L1 of the rotation matrix, of log scale, of translation."""
+
+    discriminator: nn.Module | None = None
+
+    def __init__(self, config: PoseTraining):
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        self.sizes = preset(config.preset).motion
+        self.batch = config.batch
+        self.collate = collate_poses
+        self.generator = HeadPoseNet(self.sizes)
+        if config.start_from:
+            self.generator.load_state_dict(read_tensors(Path(config.start_from) / "state" / "generator.safetensors"))
+        self.store = FrameStore(find_clips(config.data, "train"), self.sizes.input_px, config.cache_gb)
+
+    def dataset(self, length: int) -> PoseDataset:
+        return PoseDataset(self.store, self.config, length)
+
+    def to_device(self, batch: tuple[Tensor, HeadPose], device: torch.device) -> tuple[Tensor, HeadPose]:
+        picture, pose = batch
+        return picture.to(device), HeadPose(*(t.to(device) for t in (pose.rotation, pose.scale, pose.translation)))
+
+    def generator_terms(self, batch: tuple[Tensor, HeadPose], step: int) -> Terms:
+        picture, truth = batch
+        found = self.generator(picture)
+        return {
+            "rotation": ((found.rotation - truth.rotation).abs().mean(), 10.0),
+            "scale": ((found.scale.log() - truth.scale.log()).abs().mean(), 5.0),
+            "translation": ((found.translation - truth.translation).abs().mean(), 10.0),
+            "error_deg": (geometry.rotation_error_deg(found.rotation.detach(), truth.rotation).mean(), 0.0),
+        }
+
+    def discriminator_terms(self, batch: tuple[Tensor, HeadPose]) -> Terms:
+        raise NotImplementedError("the pose stage has no discriminator")
+
+    def pictures(self, average: nn.Module, batch: tuple[Tensor, HeadPose]) -> None:
+        return None
+
+    def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None:
+        write_model(folder, "pose", to_dict(self.sizes), average.state_dict(), facts)
+
+
+def train_pose(config: PoseTraining, output: Path) -> None:
+    """Train the head pose net of E_mtn on clips with true head poses.
+
+    Args:
+        config: the stage's settings.
+        output: folder of the run; the same command resumes it.
+    """
+    done = Trainer(PoseStage(config), config.loop, config.optimiser, output, to_dict(config)).run()
+    print(f"trained: {done}")
