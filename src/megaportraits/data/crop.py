@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from megaportraits.errors import UserError
 from megaportraits.geometry import FACE_OVAL
@@ -33,14 +33,34 @@ class SquareCrop:
     """Side, in pixels of the frame."""
 
     def cut(self, frame: UInt8[np.ndarray, "H W *c"], size_px: int) -> UInt8[np.ndarray, "S S *c"]:
-        """The square's content, resampled to `size_px` with an antialiasing cubic filter."""
+        """The square's content, resampled to `size_px` with an antialiasing cubic filter.
+
+        What lies outside the frame is its reflection, more and more blurred, so that no second sharp face appears.
+        """
         left, top = math.floor(self.x), math.floor(self.y)
         right, bottom = math.ceil(self.x + self.side), math.ceil(self.y + self.side)
         rows = _reflected(np.arange(top, bottom), frame.shape[0])
         columns = _reflected(np.arange(left, right), frame.shape[1])
         patch = Image.fromarray(frame[rows[:, None], columns[None]])
         box = (self.x - left, self.y - top, self.x - left + self.side, self.y - top + self.side)
-        return np.asarray(patch.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box))
+        picture = patch.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box)
+        outside = self.distance_outside(frame.shape[:2], size_px)
+        if not outside.any():
+            return np.asarray(picture)
+        for reach in (0.02, 0.06):
+            blurred = picture.filter(ImageFilter.GaussianBlur(reach * size_px / 2))
+            weight = np.clip(outside / reach, 0, 1) * 255
+            picture = Image.composite(blurred, picture, Image.fromarray(weight.astype(np.uint8)))
+        return np.asarray(picture)
+
+    def distance_outside(self, frame_shape: tuple[int, int], size_px: int) -> Float[np.ndarray, "S S"]:
+        """How far each pixel of the crop lies outside a frame of (height, width), in sides; 0 inside."""
+        centres = (np.arange(size_px) + 0.5) * self.side / size_px
+        height, width = frame_shape
+        rows, columns = centres + self.y, centres + self.x
+        beyond_y = np.maximum(np.maximum(-rows, rows - height), 0)
+        beyond_x = np.maximum(np.maximum(-columns, columns - width), 0)
+        return np.hypot(beyond_y[:, None], beyond_x[None]) / self.side
 
     def to_crop_coordinates(self, points_px: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
         """Pixels of the frame -> crop coordinates in [-1, 1]."""

@@ -143,7 +143,7 @@ class VideoWriter:
         audio_from: file whose first audio track is copied (as AAC where the codec does not fit), or None.
 
     Raises:
-        UserError: unknown suffix, folder not writable, or no frame was written.
+        UserError: unknown suffix, path is a folder or not writable, or no frame was written.
     """
 
     def __init__(
@@ -153,6 +153,8 @@ class VideoWriter:
         self._crf, self._audio_from = crf, audio_from
         if self.path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path} does not end in {', '.join(SUFFIXES)}; choose an output name that does")
+        if self.path.is_dir():
+            raise UserError(f"{path} is a folder; choose the name of a file")
         ticks = math.ceil(90_000 / self.fps.numerator)
         self._time_base = Fraction(1, self.fps.numerator * ticks)
         self._ticks_per_frame = self.fps.denominator * ticks

@@ -1,0 +1,92 @@
+"""The command line: one table from words to functions, imported only when their word is used."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from megaportraits import __version__
+from megaportraits.errors import UserError
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command's function is, and what it does."""
+
+    target: str
+    """module:function; the options are the function's parameters, or the fields of its one dataclass parameter."""
+    help: str
+    """One line."""
+
+
+COMMANDS = {
+    "animate": Command("megaportraits.animate:animate", "animate a photo by a video"),
+    "demo": Command("megaportraits.demo:demo", "make a short sample video from what came with the package"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit code: 0 done, 2 wrong input, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"megaportraits {__version__}")
+        return 0
+    try:
+        name, rest = _split(words)
+        return _run(name, _resolve(COMMANDS[name].target), rest)
+    except UserError as error:
+        print(f"megaportraits: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("megaportraits: interrupted", file=sys.stderr)
+        return 130
+
+
+def overview(group: str = "") -> str:
+    """The list of commands, or of those that begin with the word `group`."""
+    rows = {name: command.help for name, command in COMMANDS.items() if f"{name} ".startswith(group)}
+    width = max(map(len, rows))
+    lines = [f"  {name:<{width}}  {text}" for name, text in rows.items()]
+    return "\n".join(
+        [
+            "usage: megaportraits COMMAND [OPTIONS]",
+            "",
+            "One-shot neural head avatars: data, training, evaluation, animation.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "'megaportraits COMMAND --help' explains the options of a command.",
+        ]
+    )
+
+
+def _split(words: list[str]) -> tuple[str, list[str]]:
+    """The command's name (one word, or two for groups such as 'train base') and what follows it."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return name, words[length:]
+    grouped = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
+    if grouped:
+        if words[1:] in (["-h"], ["--help"]):
+            print(overview(f"{words[0]} "))
+            raise SystemExit(0)
+        raise UserError(f"'{words[0]}' needs one more word; known commands: {', '.join(grouped)}")
+    raise UserError(f"there is no command '{words[0]}'; known commands: {', '.join(COMMANDS)}")
+
+
+def _resolve(target: str) -> Callable[..., Any]:
+    module, function = target.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _run(name: str, function: Callable[..., Any], arguments: list[str]) -> int:
+    from megaportraits.options import parse
+
+    function(**parse(function, f"megaportraits {name}", arguments))
+    return 0

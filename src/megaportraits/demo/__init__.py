@@ -1,0 +1,20 @@
+"""A first result without any file of one's own: a rendered person, driven by another rendered person's motion."""
+
+from importlib import resources
+from pathlib import Path
+
+from megaportraits.animate import Animator, Device
+
+
+def demo(output: Path = Path("demo.mp4"), weights: Path | None = None, device: Device = "auto") -> None:
+    """Make a short sample video (source, driver, result) from what came with the package.
+
+    Args:
+        output: video to write (.mp4, .mov or .mkv).
+        weights: checkpoint folder; by default the weights that came with the package.
+        device: where to compute; auto takes a GPU where there is one.
+    """
+    files = resources.files("megaportraits.demo")
+    with resources.as_file(files / "source.png") as source, resources.as_file(files / "driver.mp4") as driver:
+        Animator.load(weights, device).animate(source, driver, output, side_by_side=True)
+    print(f"the video is {output.resolve()}")
