@@ -95,7 +95,8 @@ class Animator:
             fine = person.matte(square.cut(picture, max(_MATTE_NET_PX, self.size_px)))
         size = (self.size_px, self.size_px)
         matte = np.array(Image.fromarray(fine).resize(size, Image.Resampling.BOX))
-        self._source = Source(crop, matte, background_plate(crop, matte), self._canonical(crop, matte))
+        plate = background_plate(crop, square.mirrored(matte, picture.shape[:2]))
+        self._source = Source(crop, matte, plate, self._canonical(crop, matte))
         return self._source
 
     def drive(self, crop: UInt8[np.ndarray, "H W 3"]) -> Frame:
@@ -193,8 +194,14 @@ def animate(
         side_by_side: show source, driver and result beside each other.
         device: where to compute; auto takes a GPU where there is one.
     """
+    leave_a_core()
     Animator.load(weights, device).animate(source, driver, output, side_by_side)
     print(f"wrote {output}")
+
+
+def leave_a_core() -> None:
+    """Let PyTorch use one CPU core less: its threads wait actively, and decoder and encoder need a core as well."""
+    torch.set_num_threads(max(1, torch.get_num_threads() - 1))
 
 
 def shipped_weights() -> Path:

@@ -14,7 +14,7 @@ _MARGIN = 1 / 32
 def background_plate(crop: UInt8[np.ndarray, "S S 3"], matte: Float[np.ndarray, "S S"]) -> Float[np.ndarray, "S S 3"]:
     """The crop in [0, 1] with the person filled smoothly from what is around: push and pull over a pyramid.
 
-    Where the person covers everything, the plate is the constant grey.
+    Where nothing of the background is seen, the plate is the constant grey.
     """
     reach = 2 * max(1, round(_MARGIN * len(crop))) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
@@ -28,7 +28,7 @@ def background_plate(crop: UInt8[np.ndarray, "S S 3"], matte: Float[np.ndarray, 
 def _filled(weighted: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
     """Colours where `weight` is 0 from ever coarser levels; `weighted` is colour times weight."""
     height, width = weight.shape
-    sure = np.clip(weight, 0, 1)[..., None]
+    sure = np.clip(4 * weight, 0, 1)[..., None]
     colour = weighted / np.maximum(weight, 1e-6)[..., None]
     if min(height, width) <= 2:
         mean = weighted.sum((0, 1)) / weight.sum() if weight.sum() > 1e-6 else np.full(3, GREY, np.float32)

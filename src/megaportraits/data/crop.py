@@ -44,7 +44,7 @@ class SquareCrop:
         patch = Image.fromarray(frame[rows[:, None], columns[None]])
         box = (self.x - left, self.y - top, self.x - left + self.side, self.y - top + self.side)
         picture = patch.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box)
-        outside = self.distance_outside(frame.shape[:2], size_px)
+        outside = self._distance_outside(frame.shape[:2], size_px)
         if not outside.any():
             return np.asarray(picture)
         for reach in (0.02, 0.06):
@@ -53,14 +53,15 @@ class SquareCrop:
             picture = Image.composite(blurred, picture, Image.fromarray(weight.astype(np.uint8)))
         return np.asarray(picture)
 
-    def distance_outside(self, frame_shape: tuple[int, int], size_px: int) -> Float[np.ndarray, "S S"]:
-        """How far each pixel of the crop lies outside a frame of (height, width), in sides; 0 inside."""
-        centres = (np.arange(size_px) + 0.5) * self.side / size_px
-        height, width = frame_shape
-        rows, columns = centres + self.y, centres + self.x
-        beyond_y = np.maximum(np.maximum(-rows, rows - height), 0)
-        beyond_x = np.maximum(np.maximum(-columns, columns - width), 0)
-        return np.hypot(beyond_y[:, None], beyond_x[None]) / self.side
+    def mirrored(self, values: Float[np.ndarray, "S S"], frame_shape: tuple[int, int]) -> Float[np.ndarray, "S S"]:
+        """A mask of the crop, continued outside a frame of (height, width) as `cut` continues the frame."""
+        size_px = len(values)
+        indices = []
+        for start, length in ((self.y, frame_shape[0]), (self.x, frame_shape[1])):
+            centres = ((np.arange(size_px) + 0.5) * self.side / size_px + start) % (2 * length)
+            folded = np.minimum(centres, 2 * length - centres)
+            indices.append(np.clip((folded - start) * size_px / self.side, 0, size_px - 1).astype(int))
+        return np.maximum(values, values[np.ix_(*indices)])
 
     def to_crop_coordinates(self, points_px: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
         """Pixels of the frame -> crop coordinates in [-1, 1]."""
@@ -69,6 +70,15 @@ class SquareCrop:
     def to_pixels(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
         """Crop coordinates -> pixels of the frame; the inverse of `to_crop_coordinates`."""
         return (points + 1) * self.side / 2 + np.array([self.x, self.y])
+
+    def _distance_outside(self, frame_shape: tuple[int, int], size_px: int) -> Float[np.ndarray, "S S"]:
+        """How far each pixel of the crop lies outside a frame of (height, width), in sides; 0 inside."""
+        centres = (np.arange(size_px) + 0.5) * self.side / size_px
+        height, width = frame_shape
+        rows, columns = centres + self.y, centres + self.x
+        beyond_y = np.maximum(np.maximum(-rows, rows - height), 0)
+        beyond_x = np.maximum(np.maximum(-columns, columns - width), 0)
+        return np.hypot(beyond_y[:, None], beyond_x[None]) / self.side
 
 
 def _reflected(indices: np.ndarray, length: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from megaportraits.animate import Animator, Device
+from megaportraits.animate import Animator, Device, leave_a_core
 
 
 def demo(output: Path = Path("demo.mp4"), weights: Path | None = None, device: Device = "auto") -> None:
@@ -14,6 +14,7 @@ def demo(output: Path = Path("demo.mp4"), weights: Path | None = None, device: D
         weights: checkpoint folder; by default the weights that came with the package.
         device: where to compute; auto takes a GPU where there is one.
     """
+    leave_a_core()
     files = resources.files("megaportraits.demo")
     with resources.as_file(files / "source.png") as source, resources.as_file(files / "driver.mp4") as driver:
         Animator.load(weights, device).animate(source, driver, output, side_by_side=True)
