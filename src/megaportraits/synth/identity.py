@@ -10,7 +10,7 @@ from megaportraits.synth.splits import Split, allowed
 
 Color = tuple[float, float, float]
 
-HAIR_WEIGHTS_MALE = {"short01": 1, "short02": 1, "short04": 1, "short03": 0.35, "afro01": 0.12}
+HAIR_WEIGHTS_MALE = {"short01": 1, "short02": 1, "short04": 1, "short03": 0.35, "afro01": 0.12, "ponytail01": 0.7}
 HAIR_WEIGHTS_FEMALE = {
     "bob01": 0.45, "bob02": 0.45, "long01": 1, "ponytail01": 1, "braid01": 0.6, "short01": 1, "short03": 0.35,
     "afro01": 0.12,

@@ -106,7 +106,7 @@ Surface other(vec3 albedo, vec3 texel) {
 float ambient_openness() {
     if (material == TEETH || material == TONGUE) {
         float lit = mix(0.30, material == TEETH ? 0.85 : 0.6, clamp(mouth_open * 1.6, 0.0, 1.0));
-        return lit * smoothstep(-0.55, 0.05, mask);
+        return lit * smoothstep(-0.42, 0.02, mask);
     }
     if (material == SKIN) return mix(openness, mix(0.05, 0.45, mouth_open), smoothstep(1.1, 1.9, mask));
     return openness;

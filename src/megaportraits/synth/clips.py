@@ -1,0 +1,189 @@
+"""Rendering a dataset of clips: which people, which motions, in parallel, resumable.
+
+The truth of a clip is a function of (assets, split, seed, identity, motion, frames, step); pixels may differ between
+graphics drivers.
+"""
+
+import dataclasses
+import functools
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from megaportraits.data.clips import ClipInfo, is_complete, read_info, read_truth, write_clip
+from megaportraits.errors import UserError
+from megaportraits.synth.assets import AssetLibrary
+from megaportraits.synth.controls import CONTROLS
+from megaportraits.synth.identity import sample_identity
+from megaportraits.synth.motion import FPS, sample_motion
+from megaportraits.synth.occlusion import bake_occlusion
+from megaportraits.synth.person import Person, build_person
+from megaportraits.synth.renderer import HeadOnGpu, Renderer
+from megaportraits.synth.scene import neutral_camera, sample_background, sample_camera, sample_light
+from megaportraits.synth.settings import SynthConfig
+from megaportraits.synth.track import Track, perform
+
+IDENTITY, MOTION, CAMERA, LIGHT = range(4)
+"""Independent streams of random numbers."""
+
+
+def random_stream(config: SynthConfig, stream: int, *numbers: int) -> np.random.Generator:
+    """The generator of one thing, e.g. of identity 7."""
+    return np.random.default_rng([config.split == "held_out", config.seed, stream, *numbers])
+
+
+def clip_folder(config: SynthConfig, identity: int, motion: int) -> Path:
+    """Where a clip is written."""
+    return config.out / f"id{identity:05d}_motion{motion:05d}"
+
+
+def planned(config: SynthConfig) -> dict[int, list[int]]:
+    """identity -> motions."""
+    return {identity: list(config.motion_of) or [identity] for identity in range(config.clips)}
+
+
+def make_person(config: SynthConfig, library: AssetLibrary, identity: int) -> Person:
+    """Identity number `identity` of a configuration."""
+    spec = sample_identity(library, random_stream(config, IDENTITY, identity), config.split)
+    return build_person(library, spec)
+
+
+def make_track(config: SynthConfig, library: AssetLibrary, person: Person, identity: int, motion: int) -> Track:
+    """A person performing motion number `motion`; the truth, without a picture."""
+    frames = (config.frames - 1) * config.step + 1
+    track = sample_motion(random_stream(config, MOTION, motion), frames).every(config.step)
+    if config.motion_of:
+        camera = neutral_camera(person)
+    else:
+        camera = sample_camera(random_stream(config, CAMERA, identity, motion), person)
+    return perform(library.rig, person, track, camera)
+
+
+class Studio:
+    """The assets and the renderer of one process."""
+
+    def __init__(self, config: SynthConfig):
+        self.config = config
+        self.library = AssetLibrary(config.assets)
+        self.renderer = Renderer(config.size)
+
+    def shoot(self, identity: int, motions: list[int]) -> None:
+        """Render and write the clips of one identity."""
+        config, renderer = self.config, self.renderer
+        person = make_person(config, self.library, identity)
+        head = HeadOnGpu(renderer, self.library, person, config.skin)
+        bake_occlusion(renderer, head)
+        for motion in motions:
+            track = make_track(config, self.library, person, identity, motion)
+            pictures = np.stack(list(self._pictures(head, track, identity, motion)))
+            write_clip(
+                clip_folder(config, identity, motion),
+                pictures[..., :3],
+                pictures[..., 3],
+                track.truth,
+                clip_info(config, person, identity, motion),
+            )
+        head.release()
+
+    def _pictures(self, head: HeadOnGpu, track: Track, identity: int, motion: int) -> Iterator[np.ndarray]:
+        rng = random_stream(self.config, LIGHT, identity, motion)
+        light, background = sample_light(rng), self.renderer.texture(sample_background(rng))
+        for pose in track.poses:
+            yield self.renderer.draw(head, pose, track.camera.view, track.projection(), light, background)
+        background.release()
+
+
+def clip_info(config: SynthConfig, person: Person, identity: int, motion: int) -> ClipInfo:
+    """The clip's JSON."""
+    return ClipInfo(
+        identity=_label(config, identity),
+        motion=_label(config, motion),
+        frame_step_s=config.step / FPS,
+        fps=float(FPS),
+        size_px=config.size,
+        crop={},
+        source="rendered from MakeHuman's head assets",
+        licence="CC0-1.0",
+        split=config.split,
+        landmark_ids=list(range(person.landmarks.rest.shape[0])),
+        control_names=list(CONTROLS),
+        identity_spec=dataclasses.asdict(person.spec),
+    )
+
+
+def _label(config: SynthConfig, number: int) -> str:
+    return f"{config.split}-{config.seed}-{number:05d}"
+
+
+def synthesise(config: SynthConfig) -> list[Path]:
+    """Render what is missing of a configuration's clips, with a progress bar; returns the folders of all of them.
+
+    Raises:
+        UserError: the assets or EGL are missing, or `out` holds other clips under the same names.
+    """
+    plan = planned(config)
+    wanted = [(identity, motion) for identity, motions in plan.items() for motion in motions]
+    kept = {clip for clip in wanted if _is_kept(config, *clip)}
+    missing = {i: [m for m in motions if (i, m) not in kept] for i, motions in plan.items()}
+    missing = {identity: motions for identity, motions in missing.items() if motions}
+    if missing:
+        with tqdm(total=len(wanted), initial=len(kept), unit="clip", desc="rendering") as bar:
+            for finished in _shoot_all(config, missing):
+                bar.update(finished)
+    return [clip_folder(config, *clip) for clip in wanted]
+
+
+def _is_kept(config: SynthConfig, identity: int, motion: int) -> bool:
+    folder = clip_folder(config, identity, motion)
+    if not is_complete(folder):
+        return False
+    info, frames = read_info(folder), len(read_truth(folder).scale)
+    found = (info.identity, info.motion, info.size_px, info.frame_step_s, frames)
+    asked = (_label(config, identity), _label(config, motion), config.size, config.step / FPS, config.frames)
+    if found != asked:
+        raise UserError(
+            f"{folder} holds another clip (identity, motion, size, frame step, frames: {found}, asked for {asked}); "
+            "choose another output folder"
+        )
+    return True
+
+
+def _shoot_all(config: SynthConfig, missing: dict[int, list[int]]) -> Iterator[int]:
+    """Shoot identity by identity; yields the number of clips that each finished."""
+    if config.workers == 1:
+        studio = Studio(config)
+        for identity, motions in missing.items():
+            studio.shoot(identity, motions)
+            yield len(motions)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(config.workers, spawn, _one_thread) as pool:
+        jobs = {pool.submit(_shoot, config, *job): len(job[1]) for job in missing.items()}
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                yield jobs[job]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Prepare a worker process: one thread for each library and for Mesa's rasteriser."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
+
+@functools.cache
+def _studio(config: SynthConfig) -> Studio:
+    return Studio(config)
+
+
+def _shoot(config: SynthConfig, identity: int, motions: list[int]) -> None:
+    """In a worker: the studio opens with the first job, so that its errors reach the parent."""
+    _studio(config).shoot(identity, motions)

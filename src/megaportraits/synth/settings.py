@@ -1,0 +1,52 @@
+"""Knobs of `megaportraits synth`. Nothing heavy is imported here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from megaportraits.errors import UserError
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """What to render.
+
+    Clip k shows identity k with motion k, from its own camera. With `motion_of`, identity k shows each of those
+    motions instead, all from one neutral camera: the same motion on many identities is the truth for cross-driving.
+    """
+
+    assets: Path
+    """A MakeHuman data folder (or the CC0 heads folder), plain or gzipped."""
+    out: Path
+    """Dataset folder; each clip becomes a folder idI_motionJ in it. Complete clips are kept."""
+    clips: int = 200
+    """Clips; with `motion_of`, identities."""
+    frames: int = 48
+    """Frames of each clip."""
+    size: int = 256
+    """Side of the pictures in pixels."""
+    seed: int = 0
+    """Another seed gives other people and other motions."""
+    step: int = 4
+    """Frames of the 25 fps motion from one stored frame to the next."""
+    split: Literal["train", "held_out"] = "train"
+    """Which assets people wear (synth/splits.json); motions differ between the splits too."""
+    motion_of: tuple[int, ...] = ()
+    """Numbers of the motions that every identity performs; empty: identity k performs motion k."""
+    workers: int = 1
+    """Processes that render side by side."""
+    skin: int = 2048
+    """Side of the skin texture in pixels."""
+
+    def __post_init__(self):
+        for name in ("clips", "frames", "step", "workers"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give at least 1")
+        if self.size < 32 or self.size % 2:
+            raise UserError(f"size is {self.size} pixels; give an even number of at least 32")
+        if self.skin < 64 or self.skin % 8:
+            raise UserError(f"skin is {self.skin} pixels; give a multiple of 8 of at least 64")
+        if self.seed < 0 or any(number < 0 for number in self.motion_of):
+            raise UserError(f"seed is {self.seed} and motion_of {self.motion_of}; give numbers of at least 0")
+        if self.split not in ("train", "held_out"):
+            raise UserError(f"there is no split '{self.split}'; choose train or held_out")
