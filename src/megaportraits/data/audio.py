@@ -5,13 +5,19 @@ from pathlib import Path
 
 import av
 
-COPYABLE = frozenset({"aac", "mp3", "alac", "opus", "flac", "ac3", "eac3"})
-"""Codecs that mp4, mov and mkv all hold and players know; anything else becomes AAC."""
+COPYABLE = frozenset({"aac", "mp3", "mp3float", "alac", "opus", "libopus", "flac", "ac3", "eac3"})
+"""Codecs, by their decoders' names, that mp4, mov and mkv all hold and players know; anything else becomes AAC."""
 
 
 def start_of(container: av.container.InputContainer) -> Fraction:
     """Time of the container's first packet, in seconds; the zero of every time this package reports."""
     return Fraction(container.start_time or 0, av.time_base)
+
+
+def has_audio(path: Path) -> bool:
+    """Whether a media file has a sound track."""
+    with av.open(str(path)) as container:
+        return bool(container.streams.audio)
 
 
 class AudioTrack:
@@ -51,11 +57,10 @@ class AudioTrack:
 
     def _copied(self):
         for packet in self._input.demux(audio=0):
-            if packet.dts is None or packet.pts is None:
+            if packet.pts is None:
                 continue
-            shift = round(self._start / packet.time_base)
-            packet.pts -= shift
-            packet.dts -= shift
+            packet.pts -= round(self._start / packet.time_base)
+            packet.dts = packet.pts
             yield packet
 
     def _transcoded(self):

@@ -52,6 +52,12 @@ def _mediapipe() -> ModuleType:
         raise UserError(f"MediaPipe cannot be imported ({error}); install it with 'pip install mediapipe'") from error
 
 
+def _mesh(solutions: ModuleType, follows: bool, most: int):
+    return solutions.face_mesh.FaceMesh(
+        static_image_mode=not follows, max_num_faces=most, refine_landmarks=True, min_detection_confidence=0.5
+    )
+
+
 class FaceTracker:
     """Finds the 478 landmarks of the largest face.
 
@@ -62,12 +68,8 @@ class FaceTracker:
     def __init__(self, video: bool):
         solutions = _mediapipe()
         with _quiet():
-            self._mesh = solutions.face_mesh.FaceMesh(
-                static_image_mode=not video,
-                max_num_faces=1 if video else _MOST_FACES,
-                refine_landmarks=True,
-                min_detection_confidence=0.5,
-            )
+            self._mesh = _mesh(solutions, follows=video, most=1 if video else _MOST_FACES)
+            self._close_up = _mesh(solutions, follows=False, most=1)
             self._far = solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.4)
             blank = np.zeros((64, 64, 3), np.uint8)
             self._mesh.process(blank)
@@ -79,6 +81,7 @@ class FaceTracker:
 
     def __exit__(self, kind, error, trace) -> None:
         self._mesh.close()
+        self._close_up.close()
         self._far.close()
 
     def landmarks(self, frame: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "478 3"] | None:
@@ -87,17 +90,17 @@ class FaceTracker:
         Faces too small for the landmark net's own detector are looked for at long range and enlarged. None where
         there is no face.
         """
-        found = self._largest(frame)
+        found = self._largest(self._mesh, frame)
         return found if found is not None else self._far_landmarks(frame)
 
-    def _largest(self, frame: np.ndarray) -> np.ndarray | None:
+    def _largest(self, mesh, frame: np.ndarray) -> np.ndarray | None:
         with contextlib.nullcontext() if self._spoke else _quiet():
-            faces = self._mesh.process(frame).multi_face_landmarks or []
+            faces = mesh.process(frame).multi_face_landmarks or []
         self._spoke = self._spoke or bool(faces)
         height, width = frame.shape[:2]
         scale = np.array([width, height, width])
         meshes = [np.array([(p.x, p.y, p.z) for p in face.landmark], np.float64) * scale for face in faces]
-        return max(meshes, key=lambda mesh: np.ptp(mesh[list(FACE_OVAL), 1]), default=None)
+        return max(meshes, key=lambda points: np.ptp(points[list(FACE_OVAL), 1]), default=None)
 
     def _far_landmarks(self, frame: np.ndarray) -> np.ndarray | None:
         height, width = frame.shape[:2]
@@ -109,7 +112,7 @@ class FaceTracker:
         x, y = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
         left, top = max(0, round(x - half)), max(0, round(y - half))
         region = np.ascontiguousarray(frame[top : round(y + half), left : round(x + half)])
-        found = self._largest(region) if region.size else None
+        found = self._largest(self._close_up, region) if region.size else None
         return None if found is None else found + np.array([left, top, 0])
 
 

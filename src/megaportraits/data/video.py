@@ -16,11 +16,13 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
-from megaportraits.data.audio import AudioTrack, start_of
+from megaportraits.data.audio import AudioTrack, has_audio, start_of
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
+_FASTEST = 480
+"""Mean rates beyond this are a container's wrong entry."""
 _SNAP_S = Fraction(1, 500)
 """Times this close to the constant-rate grid are rounding of the container (mkv counts in milliseconds)."""
 
@@ -64,7 +66,9 @@ def _opened(path: str | Path) -> Iterator[tuple[av.container.InputContainer, av.
 
 
 def _rate(stream: av.VideoStream) -> Fraction:
-    return Fraction(stream.average_rate or stream.guessed_rate or 25)
+    average = stream.average_rate
+    plausible = average is not None and 0 < average <= _FASTEST
+    return Fraction(average if plausible else stream.guessed_rate or 25)
 
 
 def _pixel_aspect(stream: av.VideoStream) -> Fraction:
@@ -166,7 +170,7 @@ class VideoWriter:
             self._container = stack.enter_context(av.open(str(temporary), "w"))
             self._stream = self._video_stream()
             self._audio = None
-            if self._audio_from is not None and probe(self._audio_from).has_audio:
+            if self._audio_from is not None and has_audio(self._audio_from):
                 self._audio = AudioTrack(self._audio_from, self._container)
                 stack.callback(self._audio.close)
             stack.push(self._finish_on_success)

@@ -1,0 +1,85 @@
+"""Landmarks and mattes on the package's own rendered sample."""
+
+import subprocess
+import sys
+from importlib import resources
+
+import numpy as np
+import pytest
+
+import megaportraits.data.faces as faces
+from megaportraits.data.faces import FaceTracker, PersonMatte
+from megaportraits.data.pictures import read_picture
+from megaportraits.errors import UserError
+from megaportraits.geometry import FACE_OVAL
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return read_picture(str(resources.files("megaportraits.demo") / "source.png"))
+
+
+def oval_box(landmarks: np.ndarray) -> np.ndarray:
+    oval = landmarks[list(FACE_OVAL), :2]
+    return np.concatenate([oval.min(0), oval.max(0)])
+
+
+def test_landmarks_are_pixels_of_the_frame(picture):
+    wide = np.pad(picture, ((0, 0), (200, 0), (0, 0)), mode="edge")
+    with FaceTracker(video=False) as tracker:
+        here, moved = tracker.landmarks(picture), tracker.landmarks(wide)
+    assert here is not None
+    assert moved is not None
+    assert here.shape == (478, 3)
+    assert np.allclose(oval_box(moved) - [200, 0, 200, 0], oval_box(here), atol=6)
+
+
+def test_larger_face_wins_and_small_faces_are_found(picture):
+    small = picture[::3, ::3]
+    both = np.full((256, 400, 3), 90, np.uint8)
+    both[:, :256] = picture
+    both[100 : 100 + len(small), 300 : 300 + len(small)] = small
+    far = np.full((480, 640, 3), 90, np.uint8)
+    far[300:428, 450:578] = picture[::2, ::2]
+    with FaceTracker(video=False) as tracker:
+        larger, distant = tracker.landmarks(both), tracker.landmarks(far)
+    assert larger is not None
+    assert oval_box(larger)[2] < 256
+    assert distant is not None
+    assert oval_box(distant)[0] > 450
+
+
+def test_no_face_is_none():
+    with FaceTracker(video=True) as tracker:
+        assert tracker.landmarks(np.full((120, 160, 3), 128, np.uint8)) is None
+
+
+def test_matte_separates_person_from_background(picture):
+    with PersonMatte() as person:
+        matte = person.matte(picture)
+    assert matte.shape == picture.shape[:2]
+    assert matte.dtype == np.float32
+    assert 0 <= matte.min() <= matte.max() <= 1
+    assert matte[110:150, 110:150].min() > 0.95
+    assert matte[:20, :20].max() < 0.05
+
+
+def test_nothing_is_said_on_standard_error(picture, capfd):
+    code = (
+        "import numpy as np; from importlib import resources;"
+        "from megaportraits.data.pictures import read_picture;"
+        "from megaportraits.data.faces import FaceTracker, PersonMatte;"
+        "p = read_picture(str(resources.files('megaportraits.demo') / 'source.png'));"
+        "t = FaceTracker(video=True); t.landmarks(p[:200]); t.landmarks(p); PersonMatte().matte(p)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_missing_system_library_names_the_cure(monkeypatch):
+    def fail(name):
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(faces.importlib, "import_module", fail)
+    with pytest.raises(UserError, match=r"apt install libgl1 libglib2\.0-0"):
+        FaceTracker(video=False)
