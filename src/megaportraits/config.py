@@ -303,6 +303,8 @@ class LoopConfig:
 class BaseTraining:
     """`megaportraits train base`: stage one (3.1, 4.1, B.1)."""
 
+    output: str
+    """Folder of the run; the same command resumes it."""
     data: tuple[str, ...] = ()
     """Folders of training clips (split "train" is used)."""
     preset: PresetName = "small"
@@ -335,6 +337,8 @@ class BaseTraining:
 class PoseTraining:
     """`megaportraits train pose`: the head pose net of E_mtn on rendered truth."""
 
+    output: str
+    """Folder of the run; the same command resumes it."""
     data: tuple[str, ...] = ()
     """Folders of training clips (split "train" is used)."""
     preset: PresetName = "small"

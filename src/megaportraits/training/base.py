@@ -4,6 +4,7 @@ L_base = L_per + L_GAN + 2 L_cos (8), raw terms from `losses/`, weights from `co
 The cross pass drives each source with another clip's motion on the same canonical volume (Eq. 6, 7; docs/paper.md).
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class BaseStage:
         self.config = config
         self.batch, self.collate = config.batch, collate_pairs
         sizes = preset(config.preset)
-        self.size_px = config.size_px or sizes.size_px
+        sizes = dataclasses.replace(sizes, size_px=config.size_px or sizes.size_px)
         self.generator = BaseModel(sizes)
         adversary = config.weights.adversarial > 0
         self.discriminator = Discriminator(DISCRIMINATOR_PRESETS[config.preset]) if adversary else None
@@ -68,7 +69,7 @@ class BaseStage:
         self.generator.motion_encoder.pose.requires_grad_(False)
         wanted = config.perceptual_weights
         self.perceptual = load_squeezenet(wanted) if wanted else None
-        self.store = FrameStore(find_clips(config.data, "train"), self.size_px, config.cache_gb)
+        self.store = FrameStore(find_clips(config.data, "train"), sizes.size_px, config.cache_gb)
 
     def _load_weights(self) -> None:
         config = self.config
@@ -81,7 +82,7 @@ class BaseStage:
             _, tensors = read_model(config.pose, "pose")
             checked_load(self.generator.motion_encoder.pose, tensors, config.pose)
         else:
-            raise UserError("no head pose net came; give --config.pose (from `train pose`) or --config.start_from")
+            raise UserError("no head pose net came; give --pose (a checkpoint of `train pose`) or --start-from")
 
     def dataset(self, length: int) -> PairDataset:
         config = self.config
@@ -182,12 +183,7 @@ class BaseStage:
         average.save(folder, **facts)
 
 
-def train_base(config: BaseTraining, output: Path) -> None:
-    """Train the base model on clips.
-
-    Args:
-        config: the stage's settings.
-        output: folder of the run; the same command resumes it.
-    """
-    done = Trainer(BaseStage(config), config.loop, config.optimiser, output, to_dict(config)).run()
+def train_base(config: BaseTraining) -> None:
+    """Train the base model on clips."""
+    done = Trainer(BaseStage(config), config.loop, config.optimiser, Path(config.output), to_dict(config)).run()
     print(f"trained: {done}")

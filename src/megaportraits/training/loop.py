@@ -202,11 +202,11 @@ class Trainer:
             return
         state = found[-1] / "state"
         facts = read_json(state / "loop.json")
-        if facts["config"] != self.config:
-            different = sorted(k for k in self.config if facts["config"].get(k) != self.config[k])
+        different = sorted(k for k in self.config if k != "output" and facts["config"].get(k) != self.config[k])
+        if different:
             raise UserError(
                 f"{self.output} holds a run with other settings ({', '.join(different)}); "
-                "choose another --output, or use start_from for a warm restart"
+                "choose another --output, or use --start-from for a warm restart"
             )
         self.step, self.skipped = facts["step"], facts["skipped"]
         self.average.load_state_dict(read_tensors(state / "average.safetensors"))

@@ -62,12 +62,7 @@ class PoseStage:
         write_model(folder, "pose", to_dict(self.sizes), average.state_dict(), facts)
 
 
-def train_pose(config: PoseTraining, output: Path) -> None:
-    """Train the head pose net of E_mtn on clips with true head poses.
-
-    Args:
-        config: the stage's settings.
-        output: folder of the run; the same command resumes it.
-    """
-    done = Trainer(PoseStage(config), config.loop, config.optimiser, output, to_dict(config)).run()
+def train_pose(config: PoseTraining) -> None:
+    """Train the head pose net of E_mtn on clips with true head poses."""
+    done = Trainer(PoseStage(config), config.loop, config.optimiser, Path(config.output), to_dict(config)).run()
     print(f"trained: {done}")
