@@ -1,17 +1,22 @@
 """Command-line options from a function's signature and docstring, by jsonargparse.
 
 A function with one dataclass parameter takes the dataclass's fields as options. Names are written with hyphens
-(`--side-by-side`), switches without a value (`--side-by-side`, off by `--side-by-side false`), nested fields with dots;
-`--config FILE` reads options from YAML or JSON.
+(`--side-by-side`), switches without a value (off by `--side-by-side false`), lists as words (`--data one two`), nested
+fields with dots; `--config FILE` reads options from YAML or JSON. What is wrong becomes a `UserError` of one sentence.
 """
 
 import inspect
+import json
 import re
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_origin, get_type_hints
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from megaportraits.errors import UserError
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 
 class _Parser(ArgumentParser):
@@ -23,6 +28,10 @@ class _Parser(ArgumentParser):
     def format_usage(self) -> str:
         return _plain(super().format_usage())
 
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        reason = " ".join(_plain(message).split()).rstrip(".")
+        raise UserError(f"{reason}; '{self.prog} --help' explains the options") from ex
+
 
 def _plain(text: str) -> str:
     text = re.sub(r"--[a-z][\w.]*", lambda match: match[0].replace("_", "-"), text)
@@ -31,15 +40,20 @@ def _plain(text: str) -> str:
 
 
 def parse(function: Callable[..., Any], program: str, arguments: list[str]) -> dict[str, Any]:
-    """The keyword arguments for `function` that the words in `arguments` stand for; exits with code 2 on wrong ones."""
-    parser = _Parser(prog=program, description=_first_paragraph(function))
+    """The keyword arguments for `function` that the words in `arguments` stand for.
+
+    Raises:
+        UserError: an option is unknown, missing, or has a wrong value.
+    """
+    parser = _Parser(prog=program, allow_abbrev=False, description=_first_paragraph(function))
     parser.add_argument("--config", action="config", help="YAML or JSON file with options")
     single = _single_dataclass(function)
     if single:
         parser.add_class_arguments(single[1])
     else:
         parser.add_function_arguments(function)
-    parsed = parser.parse_args(_normal(arguments, _switches(single[1] if single else function)))
+    hints = get_type_hints(single[1] if single else function)
+    parsed = parser.parse_args(_normal(arguments, hints))
     values = parser.instantiate_classes(parsed).as_dict()
     del values["config"]
     return {single[0]: single[1](**values)} if single else values
@@ -54,22 +68,29 @@ def _single_dataclass(function: Callable[..., Any]) -> tuple[str, type] | None:
     return (parameters[0], hint) if isinstance(hint, type) and is_dataclass(hint) else None
 
 
-def _switches(takes: Callable[..., Any]) -> set[str]:
-    return {name for name, hint in get_type_hints(takes).items() if hint is bool}
-
-
-def _normal(arguments: list[str], switches: set[str]) -> list[str]:
-    """Options as jsonargparse knows them: underscores in names, a value for every switch."""
+def _normal(arguments: list[str], hints: dict[str, Any]) -> list[str]:
+    """Options as jsonargparse knows them: underscores in names, a value for every switch, lists in brackets."""
     out = []
-    for i, word in enumerate(arguments):
-        name, equals, value = word.partition("=")
+    words = list(arguments)
+    while words:
+        name, equals, value = words.pop(0).partition("=")
         if name.startswith("--"):
             name = "--" + name[2:].replace("-", "_")
-            following = arguments[i + 1 : i + 2]
-            if name[2:] in switches and not equals and (not following or following[0] not in ("true", "false")):
-                equals, value = "=", "true"
+            hint = hints.get(name[2:])
+            if hint is bool and not equals:
+                equals, value = "=", words.pop(0) if words[:1] in (["true"], ["false"]) else "true"
+            elif get_origin(hint) in (tuple, list) and not equals and words and not words[0].startswith("["):
+                items = []
+                while words and not words[0].startswith("--"):
+                    items.append(_item(words.pop(0)))
+                equals, value = "=", f"[{', '.join(items)}]"
         out.append(name + equals + value)
     return out
+
+
+def _item(word: str) -> str:
+    """A list's item in YAML: numbers as they are, everything else quoted."""
+    return word if re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", word) else json.dumps(word)
 
 
 def _first_paragraph(function: Callable[..., Any]) -> str:

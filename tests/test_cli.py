@@ -1,0 +1,144 @@
+"""The command line: fast help, one sentence and code 2 for wrong input, nothing left behind."""
+
+import subprocess
+import sys
+import time
+from importlib import import_module, resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from megaportraits.cli import COMMANDS, main
+from megaportraits.config import preset
+from megaportraits.data.video import probe, write_video
+from megaportraits.models.base import BaseModel
+from megaportraits.models.blocks import fold_weights
+
+DEMO = Path(str(resources.files("megaportraits.demo")))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of a random `tiny` model."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    fold_weights(BaseModel(preset("tiny")).eval()).save(folder)
+    return folder
+
+
+def test_help_is_fast_and_imports_no_torch():
+    code = (
+        "import sys; from megaportraits.cli import main; code = main(['--help']);"
+        "heavy = {'torch', 'numpy', 'av', 'mediapipe', 'jsonargparse'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert time.perf_counter() - start < 1
+    for name, command in COMMANDS.items():
+        assert name in done.stdout
+        assert command.help in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_exists_and_explains_itself(name, capsys):
+    module, function = COMMANDS[name].target.split(":")
+    assert callable(getattr(import_module(module), function))
+    with pytest.raises(SystemExit) as stop:
+        main([*name.split(), "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "usage: megaportraits" in text
+    assert "_" not in "".join(word for word in text.split() if word.startswith("--"))
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["train"], ["train", "nonsense"], ["animate", "--sauce", "x"]])
+def test_wrong_words_exit_with_2(words, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err.count("\n") == (1 if words else 0)
+
+
+def test_version_and_groups(capsys):
+    assert main(["--version"]) == 0
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert "train base" in out
+    assert "animate" not in out
+
+
+def test_interruption_exits_with_130(monkeypatch):
+    def interrupt(*words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("megaportraits.cli._run", interrupt)
+    assert main(["animate"]) == 130
+
+
+def test_demo_makes_a_video_and_says_nothing_on_standard_error(weights, tmp_path):
+    command = [sys.executable, "-m", "megaportraits", "demo", "--weights", str(weights), "--output", "out.mp4"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(tmp_path / "out.mp4") in done.stdout
+    info, driver = probe(tmp_path / "out.mp4"), probe(DEMO / "driver.mp4")
+    assert (info.fps, info.frame_count) == (driver.fps, driver.frame_count)
+    assert info.width == 3 * info.height
+
+
+def grey_picture(folder: Path) -> str:
+    Image.fromarray(np.full((80, 80, 3), 120, np.uint8)).save(folder / "grey.png")
+    return str(folder / "grey.png")
+
+
+def text_file(folder: Path, name: str) -> str:
+    (folder / name).write_text("not what it says\n")
+    return str(folder / name)
+
+
+def grey_video(folder: Path) -> str:
+    write_video(folder / "grey.mp4", [np.full((80, 80, 3), 120, np.uint8)] * 3, 25)
+    return str(folder / "grey.mp4")
+
+
+def wrong_checkpoint(folder: Path) -> str:
+    (folder / "model.safetensors").write_bytes(b"broken")
+    (folder / "config.json").write_text('{"schema_version": 1, "kind": "base", "model": {}}')
+    return str(folder)
+
+
+BAD = {
+    "no source file": ("--source", lambda folder: str(folder / "missing.jpg"), "no file"),
+    "source is a text": ("--source", lambda folder: text_file(folder, "photo.jpg"), "not a readable picture"),
+    "source is a folder": ("--source", str, "not a readable picture"),
+    "no face in the source": ("--source", grey_picture, "no face"),
+    "no driver file": ("--driver", lambda folder: str(folder / "missing.mp4"), "no file"),
+    "driver is a text": ("--driver", lambda folder: text_file(folder, "driver.mp4"), "not a video"),
+    "no face in the driver": ("--driver", grey_video, "no face"),
+    "no such weights": ("--weights", lambda folder: str(folder / "nowhere"), "no checkpoint"),
+    "broken weights": ("--weights", wrong_checkpoint, "safetensors"),
+    "output under a file": ("--output", lambda folder: text_file(folder, "file") + "/out.mp4", "cannot write"),
+    "output of another kind": ("--output", lambda folder: str(folder / "out.gif"), "does not end in"),
+    "unknown device": ("--device", lambda folder: "abacus", "abacus"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_code_2(case, weights, tmp_path, capsys):
+    option, make, reason = BAD[case]
+    (tmp_path / "in").mkdir()
+    options = {
+        "--source": str(DEMO / "source.png"),
+        "--driver": str(DEMO / "driver.mp4"),
+        "--output": str(tmp_path / "results" / "out.mp4"),
+        "--weights": str(weights),
+    }
+    options[option] = make(tmp_path / "in")
+    assert main(["animate", *(word for pair in options.items() for word in pair)]) == 2
+    said = capsys.readouterr().err
+    assert reason in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.rglob("out.*"))
