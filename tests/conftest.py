@@ -82,3 +82,9 @@ def drawn_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def generator() -> torch.Generator:
     """A seeded random generator, for tests that draw numbers."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def poses(generator: torch.Generator) -> HeadPose:
+    """Four random head poses."""
+    return random_pose(generator, 4)

@@ -42,7 +42,7 @@ def colour_jitter(
     mean = (image * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     image = mean + (image - mean) * uniform(generator, 1 - strength, 1 + strength)
     grey = (image * luma).sum(1, keepdim=True)
-    saturation = 0.0 if uniform(generator, 0, 1) < grey_probability else uniform(generator, 1 - strength, 1 + strength)
+    saturation = 0.0 if uniform(generator, 0.0, 1.0) < grey_probability else uniform(generator, 1 - strength, 1 + strength)
     gains = [uniform(generator, 1 - strength / 4, 1 + strength / 4) for _ in range(3)]
     image = (grey + (image - grey) * saturation) * image.new_tensor(gains).view(1, 3, 1, 1)
     return image.clamp(0, 1)
@@ -99,6 +99,6 @@ def random_similarity(
 
 def random_backdrop(size: int, generator: Generator) -> Float[Tensor, "1 3 S S"]:
     """A smooth random colour field, as a stand-in for any background."""
-    cells = 1 + int(uniform(generator, 0, 7))
+    cells = 1 + int(uniform(generator, 0.0, 7.0))
     field = torch.rand(1, 3, cells, cells, generator=generator)
     return F.interpolate(field, size=(size, size), mode="bilinear", align_corners=False)

@@ -88,7 +88,7 @@ class PairDataset(Dataset):
         clip = int(torch.randint(len(self.store), (), generator=generator))
         count = len(self.store[clip][0])
         frames = torch.randperm(count, generator=generator)[: self.drivers + 1].tolist()
-        mirrored = augment.uniform(generator, 0, 1) < self.config.flip
+        mirrored = augment.uniform(generator, 0.0, 1.0) < self.config.flip
         jitter_seed = int(torch.randint(2**31, (), generator=generator))
         views = [self._view(clip, frame, mirrored, jitter_seed, generator) for frame in frames]
         return views[0], stack(views[1:]), clip
@@ -125,13 +125,13 @@ class PoseDataset(Dataset):
         clip = int(torch.randint(len(self.store), (), generator=generator))
         frame = int(torch.randint(len(self.store[clip][0]), (), generator=generator))
         rgb, matte, pose = frame_tensors(self.store, clip, frame)
-        if augment.uniform(generator, 0, 1) < settings.augment.flip:
+        if augment.uniform(generator, 0.0, 1.0) < settings.augment.flip:
             rgb, matte, pose = augment.flip(rgb), augment.flip(matte), augment.flip_pose(pose)
         moved, pose = augment.random_similarity(
             torch.cat([rgb, matte], 1), pose, generator, settings.shift, settings.zoom, settings.roll_deg
         )
         rgb, matte = moved[:, :3], moved[:, 3:]
-        if augment.uniform(generator, 0, 1) < 0.5:
+        if augment.uniform(generator, 0.0, 1.0) < 0.5:
             rgb = rgb * matte + augment.random_backdrop(self.store.size_px, generator) * (1 - matte)
         return augment.colour_jitter(rgb, generator, settings.augment.severe_jitter, settings.augment.grey), pose
 

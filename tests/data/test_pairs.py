@@ -1,0 +1,118 @@
+"""Training samples: a function of (seed, index), from one clip, within a memory budget."""
+
+import pytest
+import torch
+
+from megaportraits.config import AugmentConfig, PoseTraining
+from megaportraits.data.clips import find_clips
+from megaportraits.data.pairs import FrameStore, PairDataset, PoseDataset, collate_pairs, collate_poses, frame_tensors
+from megaportraits.errors import UserError
+from megaportraits.tensors import Pair, stack
+
+PLAIN = AugmentConfig(flip=0.0, mild_jitter=0.0)
+
+
+@pytest.fixture(scope="module")
+def store(drawn_clips) -> FrameStore:
+    return FrameStore(find_clips([drawn_clips], "train"), 32, 1.0)
+
+
+def flat(bundle) -> torch.Tensor:
+    """All numbers of a (nested) bundle."""
+    if isinstance(bundle, torch.Tensor):
+        return bundle.flatten().float()
+    return torch.cat([flat(v) for v in vars(bundle).values()])
+
+
+def index_of(store: FrameStore, clip: int, rgb: torch.Tensor) -> list[int]:
+    """Which frames of a clip equal each picture."""
+    frames = torch.cat([frame_tensors(store, clip, f)[0] for f in range(6)])
+    distance = (rgb[:, None] - frames[None]).abs().amax((2, 3, 4))
+    assert (distance.min(1).values < 1e-4).all(), "the picture is of another clip"
+    return distance.argmin(1).tolist()
+
+
+def test_pair_sample_is_a_function_of_seed_and_index(store, drawn_clips):
+    first = PairDataset(store, AugmentConfig(), 2, seed=5, length=20)
+    again = PairDataset(FrameStore(store.clips, 32, 1.0), AugmentConfig(), 2, seed=5, length=20)
+    samples = {i: first[i] for i in (0, 7, 3)}
+    for i in (3, 0, 7):  # another order, another store
+        for a, b in zip(samples[i][:2], again[i][:2], strict=True):
+            assert torch.equal(flat(a), flat(b))
+        assert samples[i][2] == again[i][2]
+    assert not torch.equal(flat(samples[0][0]), flat(samples[7][0]))
+    assert not torch.equal(flat(samples[0][0]), flat(PairDataset(store, AugmentConfig(), 2, 6, 20)[0][0]))
+
+
+def test_source_and_drivers_are_distinct_frames_of_one_clip(store):
+    dataset, clips = PairDataset(store, PLAIN, 3, seed=1, length=16), set()
+    for i in range(16):
+        source, drivers, clip = dataset[i]
+        frames = index_of(store, clip, torch.cat([source.rgb, drivers.rgb]))
+        assert len(set(frames)) == 4
+        clips.add(clip)
+    assert clips == {0, 1, 2, 3}
+
+
+def test_views_share_the_flip_and_the_mild_jitter_but_not_the_severe_one(store):
+    for i in range(4):
+        source, drivers, clip = PairDataset(store, AugmentConfig(flip=1.0, mild_jitter=0.0), 1, 3, 8)[i]
+        index_of(store, clip, torch.cat([source.rgb, drivers.rgb]).flip(-1))
+    still = AugmentConfig(flip=0.0, mild_jitter=0.2, shape_sigma=0.0, severe_jitter=0.4)
+    source, drivers, _ = PairDataset(store, still, 1, 3, 8)[0]
+    ratio = [(v.motion_input.mean((2, 3)) / v.rgb.mean((2, 3))) for v in (source, drivers)]
+    assert (ratio[0] - ratio[1]).abs().max() > 0.02
+    untouched = AugmentConfig(flip=0.0, mild_jitter=0.2, shape_sigma=0.0, severe_jitter=0.0, grey=0.0)
+    source, drivers, clip = PairDataset(store, untouched, 1, 3, 8)[0]
+    gains = [torch.stack([v.rgb.mean() / frame_tensors(store, clip, f)[0].mean() for f in range(6)]) for v in (source, drivers)]
+    assert (gains[0][:, None] - gains[1][None]).abs().min() < 0.02
+    assert (gains[0] - 1).abs().min() > 0.01
+
+
+def test_collated_pairs_keep_sources_and_their_drivers_in_order(store):
+    dataset = PairDataset(store, PLAIN, 2, seed=2, length=8)
+    items = [dataset[i] for i in range(3)]
+    pair, clips = collate_pairs(items)
+    assert isinstance(pair, Pair)
+    assert clips.tolist() == [item[2] for item in items]
+    assert pair.source.rgb.shape == (3, 3, 32, 32)
+    assert pair.driver.rgb.shape == (6, 3, 32, 32)
+    assert torch.equal(pair.driver.rgb[2:4], items[1][1].rgb)
+    assert torch.equal(flat(pair.source.pose), flat(stack([i[0].pose for i in items])))
+    moved = pair.to("meta")
+    assert moved.driver.pose.rotation.device.type == "meta"
+
+
+def test_pose_samples_carry_the_pose_of_the_moved_picture(store):
+    settings = PoseTraining(output="", shift=0.0, zoom=0.0, roll_deg=0.0, augment=AugmentConfig(flip=1.0))
+    dataset = PoseDataset(store, settings, 8)
+    first, again = dataset[4], PoseDataset(store, settings, 8)[4]
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(flat(first[1]), flat(again[1]))
+    true_yaws = torch.cat([store[c][2].rotation[:, 2, 0] for c in range(4)])
+    assert (true_yaws + first[1].rotation[0, 2, 0]).abs().min() < 1e-5  # mirrored: yaw of some frame, negated
+    pictures, poses = collate_poses([dataset[i] for i in range(5)])
+    assert pictures.shape == (5, 3, 32, 32)
+    assert poses.rotation.shape == (5, 3, 3)
+    assert 0 <= pictures.min()
+    assert pictures.max() <= 1
+
+
+def test_store_keeps_the_most_recently_used_clips_within_its_budget(drawn_clips):
+    one_clip = 6 * 32 * 32 * 4
+    store = FrameStore(find_clips([drawn_clips], "train"), 32, 2.5 * one_clip / 2**30)
+    decoded: list[str] = []
+    decode = store._decode
+    store._decode = lambda path: decoded.append(path.name) or decode(path)  # type: ignore[method-assign]
+    for index in (0, 1, 0, 2, 0, 1):  # 2 pushes out 1, the least recently used
+        store[index]
+        assert store.used <= store.budget
+        assert store.used == one_clip * len(store.cache)
+    assert decoded == ["clip0", "clip1", "clip2", "clip1"]
+
+
+def test_find_clips_keeps_the_split_and_says_where_it_looked(drawn_clips, tmp_path):
+    assert [c.name for c in find_clips([drawn_clips], "held_out")] == ["other"]
+    assert len(find_clips([drawn_clips])) == 5
+    with pytest.raises(UserError, match=str(tmp_path)):
+        find_clips([tmp_path], "train")
