@@ -110,7 +110,7 @@ class AdaptiveResBlock3d(nn.Module):
         return self.conv2(F.relu(self.norm2(h, embedding))) + self.skip(x)
 
 
-def resample(x: Float[Tensor, "B C D H W"], factors: Sequence[float]) -> Float[Tensor, "B C d h w"]:
+def resample(x: Float[Tensor, "B C D H W"], factors: Sequence[int | float]) -> Float[Tensor, "B C d h w"]:
     """Scale depth, height, width: average pooling where a factor is 1/2, trilinear where it is 2 (Fig. 9b, 9c)."""
     pool = [2 if f < 1 else 1 for f in factors]
     if max(pool) > 1:
