@@ -1,0 +1,1 @@
+"""Protocols, baselines and reports: how good is a model?"""

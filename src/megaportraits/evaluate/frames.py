@@ -1,0 +1,115 @@
+"""Frames to evaluate on, from rendered clips and from videos, at the model's picture size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from megaportraits.data.clips import Clip
+from megaportraits.data.crop import SquareCrop
+from megaportraits.data.faces import FaceTracker, PersonMatte
+from megaportraits.data.track import video_square
+from megaportraits.data.video import read_frames
+from megaportraits.errors import UserError
+from megaportraits.evaluate.regions import check_landmarks
+from megaportraits.tensors import HeadPose
+
+GREY = 0.5
+"""What stands behind every picture that is scored."""
+_LANDMARKS = 468
+_MATTE_NET_PX = 256
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Some frames of one person and what is known of them. Pictures are kept as bytes."""
+
+    rgb: UInt8[Tensor, "T 3 S S"]
+    matte: UInt8[Tensor, "T 1 S S"]
+    landmarks: Float[Tensor, "T L 2"]
+    """Crop coordinates."""
+    landmark_ids: tuple[int, ...]
+    """MediaPipe's numbers of the landmarks."""
+    numbers: tuple[int, ...]
+    """Frame numbers in the clip or video."""
+    pose: HeadPose | None
+    """True head pose; None for videos."""
+
+    def pick(self, rows: Sequence[int]) -> "Frames":
+        """Some of the frames."""
+        index = torch.as_tensor(rows)
+        pose = self.pose and HeadPose(self.pose.rotation[index], self.pose.scale[index], self.pose.translation[index])
+        numbers = tuple(self.numbers[i] for i in rows)
+        return Frames(self.rgb[index], self.matte[index], self.landmarks[index], self.landmark_ids, numbers, pose)
+
+    def picture(self) -> Float[Tensor, "T 3 S S"]:
+        """The frames in [0, 1], background included."""
+        return self.rgb.float() / 255
+
+    def foreground(self) -> Float[Tensor, "T 1 S S"]:
+        """The matte in [0, 1]."""
+        return self.matte.float() / 255
+
+    def over_grey(self) -> Float[Tensor, "T 3 S S"]:
+        """The person in front of grey, in [0, 1]."""
+        matte = self.foreground()
+        return self.picture() * matte + GREY * (1 - matte)
+
+
+def spread(first: int, last: int, count: int) -> list[int]:
+    """At most `count` whole numbers spread evenly over first..last."""
+    return sorted({round(x) for x in np.linspace(first, last, min(count, last - first + 1))})
+
+
+def clip_frames(clip: Clip, rows: Sequence[int], size_px: int) -> Frames:
+    """Frames of a rendered clip.
+
+    Raises:
+        UserError: the clip's landmarks do not suffice for the scored regions.
+    """
+    truth, index = clip.truth, list(rows)
+    check_landmarks(clip.info.landmark_ids, f"the clip of identity {clip.info.identity}, motion {clip.info.motion}")
+    pose = HeadPose(*(torch.from_numpy(a[index]) for a in (truth.rotation, truth.scale, truth.translation)))
+    rgb = np.stack([_resized(clip.rgb[i], size_px) for i in index])
+    matte = np.stack([_resized(clip.matte[i], size_px) for i in index])
+    landmarks = torch.from_numpy(truth.landmarks[index])
+    ids = tuple(clip.info.landmark_ids)
+    return Frames(_channels(rgb), _channels(matte[..., None]), landmarks, ids, tuple(index), pose)
+
+
+def video_frames(path: Path, count: int, size_px: int) -> Frames:
+    """At most `count` frames with a visible face, spread over a video, cropped as all videos are.
+
+    Raises:
+        UserError: not a readable video, or fewer than two of the frames show a face.
+    """
+    square = video_square(path)
+    wanted = set(spread(0, sum(1 for _ in read_frames(path)) - 1, count))
+    found: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
+    with FaceTracker(video=False) as tracker, PersonMatte() as person:
+        for i, frame in enumerate(read_frames(path)):
+            points = tracker.landmarks(frame) if i in wanted else None
+            if points is not None:
+                fine = person.matte(square.cut(frame, max(_MATTE_NET_PX, size_px)))
+                matte = Image.fromarray(fine).resize((size_px, size_px), Image.Resampling.BOX)
+                rows = square.to_crop_coordinates(points[:_LANDMARKS, :2])
+                found.append((i, square.cut(frame, size_px), np.array(matte) * 255 + 0.5, rows))
+    if len(found) < 2:
+        raise UserError(f"{path} shows a face in {len(found)} of {len(wanted)} frames; give a video of a visible face")
+    numbers, rgb, mattes, landmarks = zip(*found, strict=True)
+    matte = np.stack(mattes).astype(np.uint8)[..., None]
+    points = torch.from_numpy(np.stack(landmarks)).float()
+    return Frames(_channels(np.stack(rgb)), _channels(matte), points, tuple(range(_LANDMARKS)), numbers, None)
+
+
+def _resized(picture: UInt8[np.ndarray, "H W *c"], size_px: int) -> UInt8[np.ndarray, "S S *c"]:
+    return picture if len(picture) == size_px else SquareCrop(0.0, 0.0, float(len(picture))).cut(picture, size_px)
+
+
+def _channels(pictures: UInt8[np.ndarray, "T S S C"]) -> UInt8[Tensor, "T C S S"]:
+    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))

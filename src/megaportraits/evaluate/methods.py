@@ -1,0 +1,92 @@
+"""The methods that are compared: the model, its ablations and the baselines, all as pictures over grey.
+
+The model paints its own grey; its picture is taken as it is.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from megaportraits.animate import Animator
+from megaportraits.evaluate.baselines import moved_by_points, moved_by_poses, warped_by_landmarks
+from megaportraits.evaluate.protocols import Sample
+from megaportraits.models.base import BaseModel
+from megaportraits.tensors import Canonical, HeadPose, Motion
+
+Method = Callable[[Sample], Float[Tensor, "T 3 S S"]]
+MODEL, CONSTANT_Z, ORACLE = "model", "model, z constant", "model, driven by the answer"
+SOURCE, SIMILARITY, SPLINE = "source unchanged", "source, similarity", "source, landmark warp"
+
+
+class ModelMethods:
+    """A model, driven in the ways that are compared. A sample's source is computed once."""
+
+    def __init__(self, animator: Animator, samples: list[Sample]):
+        self.model: BaseModel = animator.model
+        self.device = animator.device
+        self.mean_expression = self._mean_expression(samples)
+        self._current: tuple[Sample, Canonical] | None = None
+
+    def driven(self, sample: Sample) -> Float[Tensor, "T 3 S S"]:
+        """The source with the driver's motion."""
+        return self._render(sample, self._motion(sample.driver.picture()))
+
+    def driven_without_expression(self, sample: Sample) -> Float[Tensor, "T 3 S S"]:
+        """The driver's head pose, but z is the mean over all drivers: what expression contributes is missing."""
+        pose = self._motion(sample.driver.picture()).pose
+        return self._render(sample, Motion(pose, self.mean_expression.expand(len(pose.scale), -1)))
+
+    def driven_by_answer(self, sample: Sample) -> Float[Tensor, "T 3 S S"]:
+        """The right answer as driver: what the model reaches when motion need not cross identities."""
+        return self._render(sample, self._motion(sample.target.picture()))
+
+    @torch.inference_mode()
+    def _motion(self, pictures: Float[Tensor, "T 3 S S"]) -> Motion:
+        return self.model.motion(pictures.to(self.device))
+
+    @torch.inference_mode()
+    def _mean_expression(self, samples: list[Sample]) -> Float[Tensor, "1 Z"]:
+        return torch.cat([self._motion(s.driver.picture()).expression for s in samples]).mean(0, keepdim=True)
+
+    @torch.inference_mode()
+    def _render(self, sample: Sample, motion: Motion) -> Float[Tensor, "T 3 S S"]:
+        canonical = self._canonical(sample).repeat(len(motion.expression))
+        return self.model.render(canonical, motion).rgb.float().clamp(0, 1).cpu()
+
+    def _canonical(self, sample: Sample) -> Canonical:
+        if self._current is None or self._current[0] is not sample:
+            image = sample.source.picture().to(self.device)
+            matte = sample.source.foreground().to(self.device)
+            self._current = sample, self.model.canonical(image, matte, self.model.motion(image))
+        return self._current[1]
+
+
+def all_methods(animator: Animator, samples: list[Sample], cross: bool) -> dict[str, Method]:
+    """Every method by its name, in the order of the table; `cross` where driver and right answer differ."""
+    ours = ModelMethods(animator, samples)
+    oracle: dict[str, Method] = {ORACLE: ours.driven_by_answer} if cross else {}
+    return {
+        MODEL: ours.driven,
+        CONSTANT_Z: ours.driven_without_expression,
+        **oracle,
+        SOURCE: _source,
+        SIMILARITY: _similarity,
+        SPLINE: _spline,
+    }
+
+
+def _source(sample: Sample) -> Float[Tensor, "T 3 S S"]:
+    return sample.source.over_grey().expand(len(sample.target.numbers), -1, -1, -1)
+
+
+def _similarity(sample: Sample) -> Float[Tensor, "T 3 S S"]:
+    source, driver = sample.source, sample.driver
+    if isinstance(source.pose, HeadPose) and isinstance(driver.pose, HeadPose):
+        return moved_by_poses(source.over_grey(), source.pose, driver.pose)
+    return moved_by_points(source.over_grey(), source.landmarks, driver.landmarks)
+
+
+def _spline(sample: Sample) -> Float[Tensor, "T 3 S S"]:
+    return warped_by_landmarks(sample.source.over_grey(), sample.source.landmarks, sample.target.landmarks)

@@ -1,0 +1,71 @@
+"""Who drives whom."""
+
+from pathlib import Path
+
+import pytest
+
+from megaportraits.config import EvaluateConfig
+from megaportraits.data.clips import find_clips
+from megaportraits.errors import UserError
+from megaportraits.evaluate.frames import spread
+from megaportraits.evaluate.protocols import load_samples, truth_pairs
+
+
+def test_spread_is_even_and_bounded():
+    assert spread(1, 9, 3) == [1, 5, 9]
+    assert spread(0, 3, 8) == [0, 1, 2, 3]
+    assert spread(2, 2, 5) == [2]
+
+
+def test_truth_pairs_cross_identities_and_motions(crossed_clips):
+    pairs = truth_pairs(find_clips([crossed_clips]), 100, seed=0)
+    assert len(pairs) == 3 * 2 * 2
+    for pair in pairs:
+        source, driver, target = (tuple(p.name.split("_")) for p in (pair.source, pair.driver, pair.target))
+        assert source[0] == target[0] != driver[0]
+        assert driver[1] == target[1] != source[1]
+
+
+def test_truth_pairs_follow_the_seed_and_use_every_source(crossed_clips):
+    clips = find_clips([crossed_clips])
+    assert truth_pairs(clips, 6, seed=1) == truth_pairs(clips, 6, seed=1)
+    assert truth_pairs(clips, 6, seed=1) != truth_pairs(clips, 6, seed=2)
+    sources = [p.source.name.split("_")[0] for p in truth_pairs(clips, 6, seed=1)]
+    assert sorted(sources) == ["id0", "id0", "id1", "id1", "id2", "id2"]
+
+
+def test_truth_samples_share_frame_numbers(crossed_clips):
+    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", count=4, frames=3), 64)
+    assert [s.driver.numbers for s in samples] == [s.target.numbers for s in samples] == [(0, 2, 3)] * 4
+    assert all(s.source.rgb.shape == (1, 3, 64, 64) for s in samples)
+
+
+def test_self_samples_drive_with_later_frames(crossed_clips):
+    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", protocol="self", count=2), 64)
+    assert len(samples) == 2
+    assert samples[0].source.numbers == (0,)
+    assert samples[0].target.numbers == (1, 2, 3)
+
+
+@pytest.mark.parametrize("protocol", ["truth", "self"])
+def test_folders_without_clips_are_refused(tmp_path, protocol):
+    with pytest.raises(UserError, match=r"no .*clips"):
+        load_samples(EvaluateConfig(str(tmp_path), "out", protocol=protocol), 64)
+    with pytest.raises(UserError, match="no folder"):
+        load_samples(EvaluateConfig(str(tmp_path / "absent"), "out", protocol=protocol), 64)
+
+
+def test_identities_without_a_common_motion_are_refused(crossed_clips):
+    lonely = [p for p in find_clips([crossed_clips]) if p.name in ("id0_motion0", "id1_motion1")]
+    with pytest.raises(UserError, match="protocol 'truth' needs"):
+        truth_pairs(lonely, 5, seed=0)
+
+
+def test_other_splits_are_refused(crossed_clips: Path):
+    with pytest.raises(UserError, match="no train clips"):
+        load_samples(EvaluateConfig(str(crossed_clips), "out", split="train"), 64)
+
+
+def test_nonsense_counts_are_refused():
+    with pytest.raises(UserError, match="at least 1"):
+        EvaluateConfig("data", "out", count=0)

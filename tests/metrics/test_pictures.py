@@ -1,0 +1,72 @@
+"""Known answers of the picture metrics, and that masks are respected."""
+
+import math
+
+import pytest
+import torch
+
+from megaportraits.metrics import l1, masked_mean, psnr_db, ssim, ssim_map
+
+FULL = torch.ones(2, 1, 32, 32)
+
+
+@pytest.fixture
+def picture(generator) -> torch.Tensor:
+    return torch.rand(2, 3, 32, 32, generator=generator) * 0.8
+
+
+def test_equal_pictures(picture):
+    assert psnr_db(picture, picture, FULL).tolist() == [math.inf] * 2
+    assert l1(picture, picture, FULL).tolist() == [0.0] * 2
+    torch.testing.assert_close(ssim(picture, picture, FULL), torch.ones(2))
+
+
+def test_known_shift(picture):
+    torch.testing.assert_close(psnr_db(picture + 0.1, picture, FULL), torch.full((2,), 20.0))
+    torch.testing.assert_close(l1(picture + 0.1, picture, FULL), torch.full((2,), 0.1))
+
+
+def test_differences_outside_the_mask_do_not_count(picture):
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[:, :, :16] = 1
+    changed = picture.clone()
+    changed[:, :, 16:] += 0.2
+    assert l1(changed, picture, mask).tolist() == [0.0] * 2
+    assert psnr_db(changed, picture, mask).tolist() == [math.inf] * 2
+    mask[:, :, 10:16] = 0  # the window reaches 5 pixels
+    torch.testing.assert_close(ssim(changed, picture, mask), torch.ones(2))
+
+
+def test_samples_have_their_own_masks(picture):
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[0, :, :8], mask[1, :, 8:] = 1, 1
+    changed = picture.clone()
+    changed[:, :, :8] += 0.1
+    assert l1(changed, picture, mask).tolist() == pytest.approx([0.1, 0.0], abs=1e-6)
+
+
+def test_weights_of_a_soft_mask():
+    values, mask = torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[0.25, 0.75]]]])
+    assert masked_mean(values, mask).item() == pytest.approx(0.25)
+
+
+def test_empty_mask_has_no_mean(picture):
+    assert l1(picture, picture, FULL * 0).isnan().all()
+
+
+def test_ssim_agrees_with_torchmetrics():
+    """Numbers of torchmetrics 1.9 in double precision (data_range=1, sigma 1.5, full image)."""
+    y, x = torch.meshgrid(
+        torch.linspace(0, 1, 24, dtype=torch.float64), torch.linspace(0, 1, 32, dtype=torch.float64), indexing="ij"
+    )
+    a = torch.stack([x, y, x * y])[None]
+    b = 0.8 * a + 0.1 + 0.05 * torch.sin(40 * x) * torch.cos(30 * y)
+    result, everywhere = ssim_map(a, b), torch.ones(1, 1, 24, 32, dtype=torch.float64)
+    assert ssim(a, b, everywhere).item() == pytest.approx(0.787720192434922, abs=1e-9)
+    assert result[0, :, 12, 16].tolist() == pytest.approx(
+        [0.8685370389124865, 0.9057796547963322, 0.8344251787854248], abs=1e-9
+    )
+    assert result[0, :, 0, 0].tolist() == pytest.approx(
+        [0.4073656863221425, 0.4612103822663845, 0.02576353008008106], abs=1e-9
+    )
+    assert psnr_db(a, b, everywhere).item() == pytest.approx(23.41190018008984, abs=1e-5)
