@@ -92,6 +92,10 @@ class AssetLibrary:
             found[path.relative_to(root).with_suffix("").as_posix()] = read_target(path)
         return found
 
+    @cached_property
+    def _skin_sizes(self) -> dict[str, int]:
+        return {name: Image.open(path).size[0] for name, path in self.skins.items()}
+
     def proxy(self, kind: str, name: str) -> Proxy:
         """One bound mesh, e.g. `proxy("hair", "short01")`.
 
@@ -116,8 +120,7 @@ class AssetLibrary:
 
     def skin_size(self, name: str) -> int:
         """Width of a skin texture in pixels."""
-        with Image.open(self.skins[name]) as picture:
-            return picture.size[0]
+        return self._skin_sizes[name]
 
     def mask(self, name: str) -> Path | None:
         """A mask in skin uv space (`lips`, `inside-mouth`), where the folder has it."""

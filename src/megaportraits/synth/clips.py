@@ -68,9 +68,9 @@ def make_track(config: SynthConfig, library: AssetLibrary, person: Person, ident
 class Studio:
     """The assets and the renderer of one process."""
 
-    def __init__(self, config: SynthConfig):
+    def __init__(self, config: SynthConfig, library: AssetLibrary):
         self.config = config
-        self.library = AssetLibrary(config.assets)
+        self.library = library
         self.renderer = Renderer(config.size)
 
     def shoot(self, identity: int, motions: list[int]) -> None:
@@ -81,7 +81,7 @@ class Studio:
         bake_occlusion(renderer, head)
         for motion in motions:
             track = make_track(config, self.library, person, identity, motion)
-            pictures = np.stack(list(self._pictures(head, track, identity, motion)))
+            pictures = np.stack(list(self._pictures(head, track, identity)))
             write_clip(
                 clip_folder(config, identity, motion),
                 pictures[..., :3],
@@ -91,8 +91,8 @@ class Studio:
             )
         head.release()
 
-    def _pictures(self, head: HeadOnGpu, track: Track, identity: int, motion: int) -> Iterator[np.ndarray]:
-        rng = random_stream(self.config, LIGHT, identity, motion)
+    def _pictures(self, head: HeadOnGpu, track: Track, identity: int) -> Iterator[np.ndarray]:
+        rng = random_stream(self.config, LIGHT, identity)
         light, background = sample_light(rng), self.renderer.texture(sample_background(rng))
         for pose in track.poses:
             yield self.renderer.draw(head, pose, track.camera.view, track.projection(), light, background)
@@ -105,7 +105,7 @@ def clip_info(config: SynthConfig, person: Person, identity: int, motion: int) -
         identity=_label(config, identity),
         motion=_label(config, motion),
         frame_step_s=config.step / FPS,
-        fps=float(FPS),
+        fps=FPS,
         size_px=config.size,
         crop={},
         source="rendered from MakeHuman's head assets",
@@ -157,7 +157,7 @@ def _is_kept(config: SynthConfig, identity: int, motion: int) -> bool:
 def _shoot_all(config: SynthConfig, missing: dict[int, list[int]]) -> Iterator[int]:
     """Shoot identity by identity; yields the number of clips that each finished."""
     if config.workers == 1:
-        studio = Studio(config)
+        studio = _studio(config)
         for identity, motions in missing.items():
             studio.shoot(identity, motions)
             yield len(motions)
@@ -181,7 +181,7 @@ def _one_thread() -> None:
 
 @functools.cache
 def _studio(config: SynthConfig) -> Studio:
-    return Studio(config)
+    return Studio(config, AssetLibrary(config.assets))
 
 
 def _shoot(config: SynthConfig, identity: int, motions: list[int]) -> None:

@@ -1,5 +1,6 @@
 """Who a rendered person is: a plain, JSON-able specification, sampled from a seed and a split's assets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,9 @@ from megaportraits.synth.splits import Split, allowed
 
 Color = tuple[float, float, float]
 
-HAIR_WEIGHTS_MALE = {"short01": 1, "short02": 1, "short04": 1, "short03": 0.35, "afro01": 0.12, "ponytail01": 0.7}
+HAIR_WEIGHTS_MALE = {"short01": 1.0, "short02": 1.0, "short04": 1.0, "short03": 0.15, "afro01": 0.12, "ponytail01": 0.7}
 HAIR_WEIGHTS_FEMALE = {
-    "bob01": 0.45, "bob02": 0.45, "long01": 1, "ponytail01": 1, "braid01": 0.6, "short01": 1, "short03": 0.35,
+    "bob01": 0.45, "bob02": 0.45, "long01": 1.0, "ponytail01": 1.0, "braid01": 0.6, "short01": 1.0, "short03": 0.15,
     "afro01": 0.12,
 }  # fmt: skip
 """How often each style is worn; styles that cover an eye are rare."""
@@ -128,7 +129,7 @@ def _floats(values) -> Color:
     return tuple(float(v) for v in values)
 
 
-def _pick(rng: np.random.Generator, names: list[str], weights: list[float] | None = None) -> str | None:
+def _pick(rng: np.random.Generator, names: list[str], weights: Sequence[float] | None = None) -> str | None:
     """One name, None where there are none; always one draw, so that later draws do not depend on the folder."""
     draw = rng.random()
     if not names:

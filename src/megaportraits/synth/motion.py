@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from megaportraits.synth.controls import CONTROLS
 from megaportraits.synth.speech import sample_speech
 
-FPS = 25
+FPS = 25.0
 HEAD_LIMIT_DEG = np.array([52.0, 25.0, 20.0])
 """Yaw, pitch and roll of the head on the torso stay below."""
 GAZE_LIMIT_DEG = (np.array([-26.0, -20.0]), np.array([26.0, 18.0]))

@@ -39,7 +39,7 @@ def _visibility(renderer: Renderer, head: HeadOnGpu) -> Float[np.ndarray, " N"]:
     middle = person.eye_middle * [0, 1, 0] + [0, -0.6, 0.4]
     seen, total = np.zeros(len(points)), np.full(len(points), 1e-6)
     for direction in _sphere(DIRECTIONS):
-        projection = orthographic(3.4, 1, 20) @ look_at(middle + 10 * direction, middle)
+        projection = orthographic(3.4, 1.0, 20.0) @ look_at(middle + 10 * direction, middle)
         renderer.draw_depth(head, rest, projection, target, OCCLUDERS)
         depth = np.frombuffer(depth_map.read(), np.float32).reshape(MAP_PX, MAP_PX)
         window = (lifted @ projection.T)[:, :3] * 0.5 + 0.5

@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 
 from megaportraits.geometry import mean_head
 from megaportraits.synth.assets import AssetLibrary
+from megaportraits.synth.formats import axis_rotation
 from megaportraits.synth.identity import IdentitySpec
 from megaportraits.synth.masks import scalp_shade, surface_mask
 from megaportraits.synth.parts import Part, build_parts
-from megaportraits.synth.formats import axis_rotation
 from megaportraits.synth.rotations import WORLD_TO_CROP
 from megaportraits.synth.shape import macro_weights, shape_body
 

@@ -14,6 +14,7 @@ from megaportraits.synth.person import Person
 from megaportraits.synth.scene import Light, look_at
 from megaportraits.synth.textures import part_texture
 from megaportraits.synth.track import FramePose
+from megaportraits.synth.uniforms import set_light, set_person, set_pose, set_uniforms
 
 MATERIALS = ("skin", "eye", "teeth", "tongue", "cloth", "brow", "lash", "hair")
 """In the order of the constants of surface.frag."""
@@ -24,8 +25,6 @@ SHADOW_REACH_DM = 2.9
 HAIR_SOLID_ALPHA = 0.55
 """Hair more opaque than this writes depth; the rest is blended over it."""
 SUPERSAMPLING = 2
-LIP_VARIATION = np.array([0.05, 0.08, 0.07])
-MAKEUP = np.array([0.05, 0.38, 0.30])
 
 
 def open_context() -> moderngl.Context:
@@ -45,8 +44,9 @@ def open_context() -> moderngl.Context:
 
 def orthographic(reach: float, near: float, far: float) -> Float[np.ndarray, "4 4"]:
     """OpenGL projection of a box of half width `reach`."""
-    depth = far - near
-    return np.array([[1 / reach, 0, 0, 0], [0, 1 / reach, 0, 0], [0, 0, -2 / depth, -(far + near) / depth], [0, 0, 0, 1]])
+    matrix = np.diag([1 / reach, 1 / reach, -2 / (far - near), 1.0])
+    matrix[2, 3] = -(far + near) / (far - near)
+    return matrix
 
 
 class HeadOnGpu:
@@ -68,9 +68,7 @@ class HeadOnGpu:
             program: context.vertex_array(program, content, indices, skip_errors=True)
             for program in (renderer.surface_program, renderer.depth_program)
         }
-        self.textures = [
-            renderer.texture(part_texture(library, person.spec, part, skin_px)) for part in person.parts
-        ]
+        self.textures = [renderer.texture(part_texture(library, person.spec, part, skin_px)) for part in person.parts]
         self._buffers = [self.surface, static, self.occlusion, indices]
 
     def release(self) -> None:
@@ -95,7 +93,8 @@ class Renderer:
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
         self._shadow_target = self.context.framebuffer(depth_attachment=self._shadow_map)
         side = (SUPERSAMPLING * size_px,) * 2
-        self._target = self.context.framebuffer([self.context.renderbuffer(side, 4)], self.context.depth_renderbuffer(side))
+        depth = self.context.depth_renderbuffer(side)
+        self._target = self.context.framebuffer([self.context.renderbuffer(side, 4)], depth)
 
     def texture(self, picture: UInt8[np.ndarray, "H W c"]) -> moderngl.Texture:
         """A mip-mapped texture."""
@@ -120,12 +119,12 @@ class Renderer:
         head.surface.write(head.person.surface.at(pose.coefficients).tobytes())
         middle = head.person.eye_middle * [0, 1, 0] + [0, -0.6, 0.4]
         towards_light = look_at(middle + 10 * light.directions[0], middle)
-        light_projection = orthographic(SHADOW_REACH_DM, 1, 20) @ towards_light
+        light_projection = orthographic(SHADOW_REACH_DM, 1.0, 20.0) @ towards_light
         self.draw_depth(head, pose, light_projection, self._shadow_target, CASTS_SHADOW)
         program = self.surface_program
-        _set_pose(program, projection @ view, pose, light_projection)
-        _set_light(program, light, np.linalg.inv(view)[:3, 3])
-        _set_person(program, head.person, pose.mouth_open)
+        set_pose(program, projection @ view, pose, light_projection)
+        set_light(program, light, np.linalg.inv(view)[:3, 3])
+        set_person(program, head.person, pose.mouth_open)
         self._target.use()
         self._target.clear(0, 0, 0, 0, depth=1.0)
         self.context.disable(moderngl.DEPTH_TEST)
@@ -148,7 +147,7 @@ class Renderer:
         """Depth of some materials, seen through a world-to-clip matrix."""
         self.context.enable(moderngl.DEPTH_TEST)
         self.context.disable(moderngl.BLEND | moderngl.CULL_FACE)
-        _set_pose(self.depth_program, projection, pose, projection)
+        set_pose(self.depth_program, projection, pose, projection)
         target.use()
         target.clear(depth=1.0)
         for part, texture in zip(head.person.parts, head.textures, strict=True):
@@ -180,14 +179,14 @@ class Renderer:
         for part, texture in zip(head.person.parts, head.textures, strict=True):
             if part.material in materials:
                 texture.use(0)
-                _set(
-                    self.surface_program,
-                    material=MATERIALS.index(part.material),
-                    alpha_above=alpha_above,
-                    alpha_below=alpha_below,
-                    cloth_share=0.8 if part.recolored else 0.0,
-                    cloth_color=color or (1.0, 1.0, 1.0),
-                )
+                values = {
+                    "material": MATERIALS.index(part.material),
+                    "alpha_above": alpha_above,
+                    "alpha_below": alpha_below,
+                    "cloth_share": 0.8 if part.recolored else 0.0,
+                    "cloth_color": color or (1.0, 1.0, 1.0),
+                }
+                set_uniforms(self.surface_program, values)
                 _render(head.arrays[self.surface_program], part)
 
     def _program(self, vertex: str, fragment: str) -> moderngl.Program:
@@ -199,55 +198,3 @@ class Renderer:
 
 def _render(array: moderngl.VertexArray, part: Part) -> None:
     array.render(moderngl.TRIANGLES, part.mesh.triangles.size, first=part.first_index)
-
-
-def _set(program: moderngl.Program, **values) -> None:
-    """Uniforms by name; those that the compiler dropped are left out. Matrices come row-major."""
-    for name, value in values.items():
-        if name not in program:
-            continue
-        if isinstance(value, np.ndarray):
-            matrix = value.ndim > 1 and value.shape[-2:] == (4, 4)
-            ordered = value.swapaxes(-1, -2) if matrix else value
-            program[name].write(np.ascontiguousarray(ordered, np.float32).tobytes())
-        else:
-            program[name].value = value
-
-
-def _set_pose(program: moderngl.Program, view_projection, pose: FramePose, light_projection) -> None:
-    _set(
-        program,
-        view_projection=view_projection,
-        light_projection=light_projection,
-        neck=pose.neck,
-        torso=pose.torso,
-        eyes=pose.eyes,
-    )
-
-
-def _set_light(program: moderngl.Program, light: Light, camera: Float[np.ndarray, "3"]) -> None:
-    _set(
-        program,
-        camera=camera,
-        light_direction=light.directions,
-        light_color=light.colors,
-        sky=light.sky,
-        ground=light.ground,
-        shadow_strength=light.shadow,
-        exposure=light.exposure,
-    )
-
-
-def _set_person(program: moderngl.Program, person: Person, mouth_open: float) -> None:
-    spec, skin = person.spec, person.spec.skin
-    _set(
-        program,
-        gloss=skin.gloss,
-        lip_tint=np.exp(np.array(skin.lips) * LIP_VARIATION) * (1 - MAKEUP * skin.makeup),
-        stubble=skin.stubble,
-        stubble_color=np.clip(np.array(spec.hair_color) * 0.5, 0.004, 0.08),
-        scalp_color=np.array(spec.hair_color) * 0.6,
-        freckles=skin.freckles,
-        noise_seed=skin.noise_seed,
-        mouth_open=mouth_open,
-    )

@@ -79,9 +79,7 @@ def _three_steps(value: float) -> dict[str, float]:
     return {"min": max(0.0, 1 - 2 * value), "average": 1 - abs(2 * value - 1), "max": max(0.0, 2 * value - 1)}
 
 
-def shape_body(
-    library: AssetLibrary, macros: dict[str, float], sliders: dict[str, float]
-) -> Float[np.ndarray, "V 3"]:
+def shape_body(library: AssetLibrary, macros: dict[str, float], sliders: dict[str, float]) -> Float[np.ndarray, "V 3"]:
     """Vertices of the base mesh (all of them, helpers too) of one person in the rest pose."""
     body = library.base.vertices.copy()
     pairs = find_sliders(library)

@@ -1,0 +1,44 @@
+"""Held-out assets never train."""
+
+import numpy as np
+import pytest
+
+from megaportraits.errors import UserError
+from megaportraits.synth.assets import AssetLibrary
+from megaportraits.synth.identity import IdentitySpec, sample_identity
+from megaportraits.synth.settings import SynthConfig
+from megaportraits.synth.splits import held_out_assets
+
+
+def worn(spec: IdentitySpec) -> dict[str, set[str | None]]:
+    return {
+        "hair": {spec.hair} - {None},
+        "skins": {spec.skin.color, spec.skin.detail},
+        "clothes": {spec.clothes} - {None},
+        "eyebrows": {spec.eyebrows} - {None},
+    }
+
+
+def check_split(library: AssetLibrary, count: int):
+    for number in range(count):
+        train = worn(sample_identity(library, np.random.default_rng(number), "train"))
+        held_out = worn(sample_identity(library, np.random.default_rng(number), "held_out"))
+        for kind, reserved in held_out_assets().items():
+            assert not train[kind] & reserved
+            assert held_out[kind] <= reserved
+
+
+def test_splits_share_no_asset(mini_library):
+    check_split(mini_library, 20)
+
+
+def test_splits_share_no_asset_of_the_real_library(real_library):
+    for kind, names in held_out_assets().items():
+        assert names <= set(real_library.skins if kind == "skins" else real_library.proxies[kind])
+    check_split(real_library, 60)
+
+
+@pytest.mark.parametrize("wrong", [{"clips": 0}, {"size": 33}, {"seed": -1}])
+def test_a_wrong_number_is_refused(tmp_path, wrong):
+    with pytest.raises(UserError, match="give"):
+        SynthConfig(assets=tmp_path, out=tmp_path, **wrong)
