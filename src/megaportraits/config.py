@@ -5,6 +5,7 @@ Presets: `paper-512` and `paper-256` are the paper's drawings (Fig. 9, A.1) with
 """
 
 import dataclasses
+import json
 import types
 import typing
 from dataclasses import dataclass, field
@@ -187,8 +188,8 @@ def preset(name: str) -> ModelConfig:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON data."""
-    return dataclasses.asdict(config)
+    """A configuration as plain JSON data: equal to itself after a round trip through a file."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def from_dict(kind: type, data: dict[str, Any]) -> Any:

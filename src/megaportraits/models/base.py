@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from megaportraits import geometry
 from megaportraits.checkpoint import read_model, write_model
 from megaportraits.config import ModelConfig, from_dict, to_dict
+from megaportraits.errors import UserError
 from megaportraits.models.appearance_encoder import AppearanceEncoder
-from megaportraits.models.blocks import fold_weights
+from megaportraits.models.blocks import fold_weights, folded_state
 from megaportraits.models.g2d import G2D, Projection
 from megaportraits.models.g3d import G3D
 from megaportraits.models.motion_encoder import MotionEncoder
@@ -86,18 +87,23 @@ class BaseModel(nn.Module):
         return model.eval().requires_grad_(False)
 
     def save(self, path: str | Path, **facts: object) -> None:
-        """Write `model.safetensors` (fp16) and `config.json` for use; weights must be folded (`fold_weights`)."""
-        write_model(path, "base", to_dict(self.config), self.state_dict(), facts)
+        """Write `model.safetensors` (fp16, folded) and `config.json` for use; the model must be in evaluation mode."""
+        write_model(path, "base", to_dict(self.config), folded_state(self), facts)
 
 
 def checked_load(module: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
-    """Load weights strictly; missing and extra keys stop the load with a list."""
-    from megaportraits.errors import UserError
+    """Load weights strictly.
 
-    expected, found = set(module.state_dict()), set(tensors)
-    if expected != found:
+    Raises:
+        UserError: keys are missing or extra, or tensors have other shapes; they are listed.
+    """
+    wanted = {k: tuple(v.shape) for k, v in module.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in tensors.items()}
+    if wanted != found:
+        other = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
         raise UserError(
-            f"{path} does not fit the model: missing {sorted(expected - found)[:5]}, extra {sorted(found - expected)[:5]}; "
+            f"{path} does not fit the model: missing {sorted(wanted.keys() - found.keys())[:5]}, "
+            f"extra {sorted(found.keys() - wanted.keys())[:5]}, of other shapes {other[:5]}; "
             "use a checkpoint of the same preset"
         )
     module.load_state_dict({k: v.float() for k, v in tensors.items()})

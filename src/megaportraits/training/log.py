@@ -48,7 +48,7 @@ class Log:
         Image.fromarray(picture).save(self.folder / f"examples-{step}.png")
 
 
-def grid(columns: list[Float[Tensor, "B 3 H W"]], rows: int) -> UInt8[Tensor, "H W 3"]:
+def grid(columns: list[Float[Tensor, "B 3 H W"]], rows: int) -> UInt8[Tensor, "gridH gridW 3"]:
     """One row for each of the first `rows` samples, one column for each kind of picture."""
     cells = [torch.cat([c[i].float().cpu() for c in columns], -1) for i in range(min(rows, len(columns[0])))]
     return (torch.cat(cells, -2).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous()

@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import UInt8
@@ -26,7 +26,6 @@ from megaportraits.checkpoint import read_json, read_tensors, write_json, write_
 from megaportraits.config import LoopConfig, OptimiserConfig
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
-from megaportraits.models.blocks import fold_weights
 from megaportraits.training.log import Log
 from megaportraits.training.optim import build_optimiser, learning_rate, optimiser_tensors, restore_optimiser, update_average
 
@@ -34,6 +33,7 @@ Terms = dict[str, tuple[Tensor, float]]
 """Raw value and weight of each loss term, by name."""
 
 
+@runtime_checkable
 class Stage(Protocol):
     """What a stage gives to the loop."""
 
@@ -91,7 +91,7 @@ class Trainer:
             torch.set_num_threads(loop.threads)
         self.device = _device(loop.device)
         stage.generator.to(self.device)
-        self.average = copy.deepcopy(stage.generator).requires_grad_(False)
+        self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False)
         self.players = {"generator": self._player(stage.generator)}
         if stage.discriminator is not None:
             self.players["discriminator"] = self._player(stage.discriminator.to(self.device))
@@ -184,8 +184,7 @@ class Trainer:
             return target
         with replacing(target) as folder:
             folder.mkdir()
-            folded = fold_weights(copy.deepcopy(self.average).cpu())
-            self.stage.export(folded, folder, {"step": self.step, "training": self.config})
+            self.stage.export(self.average, folder, {"step": self.step, "training": self.config})
             state = folder / "state"
             write_tensors(state / "average.safetensors", self.average.state_dict())
             for name, player in self.players.items():

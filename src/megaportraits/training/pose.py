@@ -14,6 +14,7 @@ from megaportraits.checkpoint import read_tensors, write_model
 from megaportraits.config import PoseTraining, preset, to_dict
 from megaportraits.data.clips import find_clips
 from megaportraits.data.pairs import FrameStore, PoseDataset, collate_poses
+from megaportraits.models.base import checked_load
 from megaportraits.models.motion_encoder import HeadPoseNet
 from megaportraits.tensors import HeadPose
 from megaportraits.training.loop import Terms, Trainer
@@ -32,7 +33,8 @@ class PoseStage:
         self.collate = collate_poses
         self.generator = HeadPoseNet(self.sizes)
         if config.start_from:
-            self.generator.load_state_dict(read_tensors(Path(config.start_from) / "state" / "generator.safetensors"))
+            state = Path(config.start_from) / "state" / "generator.safetensors"
+            checked_load(self.generator, read_tensors(state), state)
         self.store = FrameStore(find_clips(config.data, "train"), self.sizes.input_px, config.cache_gb)
 
     def dataset(self, length: int) -> PoseDataset:

@@ -1,0 +1,54 @@
+"""Tiny training runs on drawn clips."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from runs import FAST, LOOP, make_trainer
+
+from megaportraits.config import AugmentConfig, BaseTraining, LossWeights, PoseTraining
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """The loop listens to signals; give the handlers back."""
+    kept = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for name, handler in kept.items():
+        signal.signal(name, handler)
+
+
+@pytest.fixture
+def pose_config(drawn_clips: Path, tmp_path: Path) -> PoseTraining:
+    return PoseTraining(
+        str(tmp_path / "pose"), (str(drawn_clips),), "tiny", batch=4, optimiser=FAST, loop=LOOP, cache_gb=0.1
+    )
+
+
+@pytest.fixture(scope="session")
+def pose_net(drawn_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint folder of a pose net that was trained for one step."""
+    output = tmp_path_factory.mktemp("pose-net")
+    config = PoseTraining(str(output), (str(drawn_clips),), "tiny", batch=2, loop=replace(LOOP, steps=1))
+    return make_trainer(config).run()
+
+
+@pytest.fixture
+def base_config(drawn_clips: Path, pose_net: Path, tmp_path: Path) -> BaseTraining:
+    return BaseTraining(
+        str(tmp_path / "base"), (str(drawn_clips),), "tiny", pose=str(pose_net), batch=3, drivers_per_source=2,
+        optimiser=FAST, loop=LOOP, cycle_start=0.2, cache_gb=0.1,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def plain_weights() -> LossWeights:
+    """Reconstruction alone, without a discriminator."""
+    return LossWeights(adversarial=0.0, cycle=0.0)
+
+
+@pytest.fixture
+def no_augmentation() -> AugmentConfig:
+    return AugmentConfig(0.0, 0.0, 0.0, 8, 0.0, 0.0)

@@ -1,0 +1,160 @@
+"""The loop: exact resume, refusal of other settings, signals, averages, skipped steps, schedule, log."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from runs import make_stage, make_trainer, read_state
+
+from megaportraits.checkpoint import read_json, read_tensors
+from megaportraits.config import OptimiserConfig, preset, to_dict
+from megaportraits.errors import UserError
+from megaportraits.models.base import BaseModel
+from megaportraits.models.blocks import fold_weights
+from megaportraits.training.loop import Trainer, checkpoints
+from megaportraits.training.optim import learning_rate, update_average
+
+
+def at_step(number: int, action):
+    """A change of a stage: call `action` when the generator's terms of step `number` are wanted."""
+
+    def change(stage):
+        terms_of = stage.generator_terms
+        stage.generator_terms = lambda batch, step: (step == number and action(stage)) or terms_of(batch, step)
+
+    return change
+
+
+@pytest.mark.parametrize("which", ["pose_config", "base_config"])
+def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(which, request, tmp_path):
+    """Stopped by SIGTERM in its third step, with discriminator and L_cos on in the base stage."""
+    config = request.getfixturevalue(which)
+    whole = make_trainer(replace(config, output=str(tmp_path / "whole"))).run()
+    stopped = make_trainer(config, at_step(2, lambda stage: signal.raise_signal(signal.SIGTERM))).run()
+    assert stopped.name == "step-3"
+    resumed = make_trainer(config).run()
+    assert resumed.name == whole.name == "step-6"
+    a, b = read_state(whole), read_state(resumed)
+    assert a.keys() == b.keys()
+    assert [k for k in a if not torch.equal(a[k], b[k])] == []
+    assert any("discriminator" in k for k in a) == (which == "base_config")
+    changed = read_state(stopped)
+    assert [k for k in a if "generator/" in k and "weight" in k and not torch.equal(a[k], changed[k])]
+
+
+def test_a_finished_run_is_left_as_it_is(pose_config):
+    done = make_trainer(pose_config).run()
+    before = read_state(done)
+    again = make_trainer(pose_config).run()
+    assert again == done
+    assert all(torch.equal(v, before[k]) for k, v in read_state(again).items())
+
+
+def test_resume_refuses_other_settings_and_names_them(pose_config):
+    make_trainer(pose_config).run()
+    other = replace(pose_config, batch=5, loop=replace(pose_config.loop, seed=3))
+    with pytest.raises(UserError, match=r"other settings \(batch, loop\)"):
+        make_trainer(other)
+
+
+def test_only_the_newest_checkpoints_are_kept(pose_config):
+    config = replace(pose_config, loop=replace(pose_config.loop, checkpoint_every=1, keep=2))
+    make_trainer(config).run()
+    assert [c.name for c in checkpoints(Path(config.output))] == ["step-5", "step-6"]
+
+
+def test_the_exported_model_is_the_folded_average(base_config):
+    done = make_trainer(base_config).run()
+    average = BaseModel(preset("tiny"))
+    average.load_state_dict(read_tensors(done / "state/average.safetensors"))
+    fold_weights(average)
+    exported, raw = BaseModel.load(done).state_dict(), read_tensors(done / "state/generator.safetensors")
+    assert exported.keys() == average.state_dict().keys()
+    for name, tensor in average.state_dict().items():
+        assert torch.equal(exported[name], tensor.half().float()), name
+    name = "warp_driver.to_offsets.weight"
+    assert (exported[name] - raw[name]).abs().max() > 0.05 * raw[name].abs().max()
+    assert read_json(done / "config.json")["step"] == 6
+
+
+def test_the_average_follows_the_weights(pose_config):
+    network, average = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    network.weight.data.fill_(3.0)
+    network.running_mean.fill_(5.0)
+    update_average(average, network, 0.9, step=10_000)
+    torch.testing.assert_close(average.weight.data, torch.full((2,), 1.2))  # 0.9 * 1 + 0.1 * 3
+    assert torch.equal(average.running_mean, network.running_mean)
+    update_average(average, network, 0.999, step=0)  # early: decay 1 / 10
+    torch.testing.assert_close(average.weight.data, torch.full((2,), 2.82))
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(pose_config):
+    kept = []
+
+    def spoil(stage):
+        kept.append([p.detach().clone() for p in stage.generator.parameters()])
+        loss = next(stage.generator.parameters()).sum() * float("nan")
+        return {"rotation": (loss, 1.0)}
+
+    def watch(stage):
+        at_step(2, spoil)(stage)
+        at_step(3, lambda stage: kept.append([p.detach().clone() for p in stage.generator.parameters()]))(stage)
+
+    # the list's append returns None, so step 3 goes on with its own terms
+    done = make_trainer(pose_config, watch).run()
+    assert all(torch.equal(a, b) for a, b in zip(*kept, strict=True))
+    assert read_json(done / "state/loop.json")["skipped"] == 1
+    assert all(torch.isfinite(v).all() for v in read_state(done).values())
+
+
+def test_learning_rate_known_values():
+    config = OptimiserConfig(learning_rate=2e-4, final_learning_rate=1e-6, warmup_steps=100)
+    rate = [learning_rate(config, s, 1100) for s in (0, 49, 99, 100, 600, 1100, 5000)]
+    assert rate == pytest.approx([2e-6, 1e-4, 2e-4, 2e-4, 1.005e-4, 1e-6, 1e-6])
+
+
+def test_the_optimiser_gets_the_schedule_and_the_gradient_is_clipped(pose_config):
+    rates, trainer = [], make_trainer(replace(pose_config, optimiser=OptimiserConfig(1e-3, 1e-4, warmup_steps=3)))
+    step = trainer.players["generator"].optimiser.step
+
+    def recorded():
+        group = trainer.players["generator"].optimiser.param_groups[0]
+        norm = torch.stack([p.grad.norm() for p in group["params"]]).norm().item()
+        rates.append((group["lr"], norm, group["betas"], group["weight_decay"]))
+        step()
+
+    trainer.players["generator"].optimiser.step = recorded
+    trainer.run()
+    wanted = [learning_rate(trainer.settings, s, 6) for s in range(6)]
+    assert [r[0] for r in rates] == pytest.approx(wanted)
+    assert max(r[1] for r in rates) <= 1.001
+    assert {r[2:] for r in rates} == {((0.5, 0.999), 0.01)}
+
+
+def test_the_log_holds_raw_values_of_every_step(pose_config):
+    make_trainer(pose_config).run()
+    lines = [json.loads(t) for t in (Path(pose_config.output) / "log/scalars.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    one = lines[0]
+    total = 10 * one["rotation"] + 5 * one["scale"] + 10 * one["translation"]
+    assert one["generator_total"] == pytest.approx(total, abs=1e-4)
+    assert one["error_deg"] > 1
+
+
+def test_workers_do_not_change_the_run(pose_config, tmp_path):
+    config = replace(pose_config, loop=replace(pose_config.loop, steps=2))
+    alone = make_trainer(config).run()
+    helped = replace(config, output=str(tmp_path / "helped"), loop=replace(config.loop, workers=2))
+    a, b = read_state(alone), read_state(make_trainer(helped).run())
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_an_absent_gpu_is_a_user_error(pose_config):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    config = replace(pose_config, loop=replace(pose_config.loop, device="cuda"))
+    with pytest.raises(UserError, match="no GPU"):
+        Trainer(make_stage(config), config.loop, config.optimiser, Path(config.output), to_dict(config))

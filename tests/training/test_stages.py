@@ -1,0 +1,205 @@
+"""The two stages: they learn, their terms reach the right weights, their checkpoints start the next stage."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from runs import Repeated, make_stage, make_trainer, read_state
+
+from megaportraits.checkpoint import read_model
+from megaportraits.config import LossWeights
+from megaportraits.errors import UserError
+from megaportraits.losses.contrastive import cycle_loss
+from megaportraits.training import base, pose
+
+
+def logged(output: str) -> list[dict[str, float]]:
+    return [json.loads(t) for t in (Path(output) / "log/scalars.jsonl").read_text().splitlines()]
+
+
+def one_batch(stage) -> None:
+    """Make a stage see its first batch only."""
+    dataset = stage.dataset
+    stage.dataset = lambda length: Repeated(dataset(length), stage.batch, length)
+
+
+def first_batch(stage):
+    dataset = stage.dataset(stage.batch)
+    return stage.collate([dataset[i] for i in range(stage.batch)])
+
+
+def test_pose_stage_overfits_one_batch(pose_config):
+    config = replace(pose_config, loop=replace(pose_config.loop, steps=60))
+    make_trainer(config, one_batch).run()
+    errors = [line["error_deg"] for line in logged(config.output)]
+    assert errors[0] > 8
+    assert sum(errors[-5:]) / 5 < 0.35 * errors[0]
+
+
+def test_base_stage_overfits_one_batch(base_config, plain_weights, no_augmentation):
+    config = replace(
+        base_config, batch=2, drivers_per_source=1, weights=plain_weights, augment=no_augmentation,
+        loop=replace(base_config.loop, steps=60),
+    )  # fmt: skip
+    make_trainer(config, one_batch).run()
+    lines = logged(config.output)
+    for term in ("reconstruction", "matte"):
+        values = [line[term] for line in lines]
+        assert sum(values[-5:]) / 5 < 0.4 * values[0], term
+
+
+GENERATOR = {"volume", "descriptor", "expression", "embedding", "warps", "g3d", "projection", "g2d"}
+REACH = {
+    "reconstruction": GENERATOR,
+    "matte": GENERATOR,
+    "adversarial": GENERATOR | {"D"},
+    "feature_matching": GENERATOR | {"D"},
+    "cycle": GENERATOR,
+}
+"""Parts that each term's gradient reaches; D's is thrown away (next test), the pose net is frozen."""
+
+
+def parts_of(stage) -> dict[str, list[torch.nn.Parameter]]:
+    model = stage.generator
+    modules = {
+        "volume": [model.appearance_encoder.volume], "descriptor": [model.appearance_encoder.descriptor],
+        "expression": [model.motion_encoder.expression], "pose": [model.motion_encoder.pose],
+        "embedding": [model.embedding], "warps": [model.warp_source, model.warp_driver], "g3d": [model.g3d],
+        "projection": [model.projection], "g2d": [model.g2d], "D": [stage.discriminator],
+    }  # fmt: skip
+    return {name: [p for m in group for p in m.parameters()] for name, group in modules.items()}
+
+
+def reach(stage, term: torch.Tensor) -> set[str]:
+    """Parts that a term's gradient reaches."""
+    found = set()
+    for name, parameters in parts_of(stage).items():
+        trained = [p for p in parameters if p.requires_grad]
+        if trained:
+            grads = torch.autograd.grad(term, trained, retain_graph=True, allow_unused=True)
+            assert all(g is None or torch.isfinite(g).all() for g in grads)
+            found |= {name} if any(g is not None and g.any() for g in grads) else set()
+    return found
+
+
+def test_every_term_reaches_the_weights_that_it_should(base_config):
+    stage = make_stage(base_config)
+    with torch.no_grad():  # offsets start at zero, which rightly passes no gradient to what lies before them
+        for warp in (stage.generator.warp_source, stage.generator.warp_driver):
+            warp.to_offsets.weight.normal_(std=0.02)
+    batch = first_batch(stage)
+    terms = stage.generator_terms(batch, step=6)
+    assert {k: reach(stage, raw) for k, (raw, _) in terms.items()} == REACH
+    weights = base_config.weights
+    assert {k: w for k, (_, w) in terms.items()} == {k: getattr(weights, k) for k in REACH}
+    judged = stage.discriminator_terms(batch)
+    assert reach(stage, judged["discriminator"][0]) == {"D"}
+
+
+def test_each_step_moves_its_own_network_only(base_config):
+    """D's weights stand still in the generator's step (but for spectral normalisation's own vectors), G's in D's."""
+    seen = []
+
+    def watch(stage):
+        of_generator, of_judge = stage.generator_terms, stage.discriminator_terms
+
+        def note(when):
+            seen.append((when, *([p.detach().clone() for p in m.parameters()] for m in (stage.generator, stage.discriminator))))
+
+        stage.generator_terms = lambda batch, step: note("before G") or of_generator(batch, step)
+        stage.discriminator_terms = lambda batch: note("before D") or of_judge(batch)
+
+    make_trainer(replace(base_config, loop=replace(base_config.loop, steps=2)), watch).run()
+    assert [s[0] for s in seen] == ["before G", "before D", "before G", "before D"]
+    same = [[all(map(torch.equal, a[i], b[i])) for i in (1, 2)] for a, b in zip(seen, seen[1:], strict=False)]
+    assert same == [[False, True], [True, False], [False, True]]
+
+
+def test_the_pose_net_stays_frozen(base_config, pose_net):
+    done = make_trainer(base_config).run()
+    _, wanted = read_model(pose_net, "pose")
+    found = read_state(done)
+    for name, tensor in wanted.items():
+        assert torch.equal(found[f"generator/motion_encoder.pose.{name}"], tensor.float()), name
+
+
+def test_cycle_starts_late_and_compares_with_the_right_clips(base_config, monkeypatch):
+    """Positives are the drivers' own z, in the order of the predictions; negatives come from other clips only."""
+    calls = []
+    monkeypatch.setattr(base, "cycle_loss", lambda *tensors: calls.append(tensors) or cycle_loss(*tensors))
+    stage = make_stage(base_config)
+    pair, _ = first_batch(stage)
+    batch = pair, torch.tensor([5, 7, 5])
+    stage.generator_terms(batch, step=1)  # 1 < 0.2 * 6
+    assert not calls
+    stage.generator_terms(batch, step=2)
+    predicted, positive, negatives, is_negative, same_clip = calls[0]
+    z, z_s = (stage._motion(view).expression for view in (pair.driver, pair.source))
+    assert predicted.shape == (9, 16)  # six drivers and three crossed sources
+    torch.testing.assert_close(positive, torch.cat([z, z[[4, 0, 2]]]), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(negatives, z, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(same_clip, torch.cat([z_s[[0, 0, 1, 1, 2, 2]], z_s[[2, 0, 1]]]), atol=1e-4, rtol=1e-3)
+    of_positive = torch.tensor([5, 5, 7, 7, 5, 5, 5, 5, 7])
+    assert torch.equal(is_negative, of_positive[:, None] != torch.tensor([5, 5, 7, 7, 5, 5])[None])
+
+
+def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
+    stage = make_stage(base_config)
+    motion = stage._motion(first_batch(stage)[0].driver)
+    sources = set()
+    for step in range(8):
+        crossed = stage._cross_motion(motion, step)
+        assert torch.equal(crossed.expression, motion.expression[[4, 0, 2]])
+        assert not crossed.expression.requires_grad
+        for sample, rotation in enumerate(crossed.pose.rotation):
+            (index,) = [i for i, r in enumerate(motion.pose.rotation[::2]) if torch.equal(r, rotation)]
+            sources.add((sample - index) % 3)
+    assert sources == {1, 2}  # the clip before, and yet another one
+
+
+def test_losses_see_the_foreground_over_grey(base_config):
+    for masked in (False, True):
+        stage = make_stage(replace(base_config, masked_losses=masked, weights=LossWeights(adversarial=0.0, cycle=0.0)))
+        pair, _ = first_batch(stage)
+        done = stage._self_driving(pair)
+        outside = (pair.driver.matte == 0).expand_as(done.wanted)
+        assert (done.wanted[outside] == 0.5).all()
+        inside = (pair.driver.matte == 1).expand_as(done.wanted)
+        assert torch.equal(done.wanted[inside], pair.driver.rgb[inside])
+        assert (done.painted[outside] == 0.5).all() == masked
+
+
+def test_pictures_are_written(base_config):
+    config = replace(base_config, loop=replace(base_config.loop, steps=2, pictures_every=2))
+    base.train_base(config)
+    with Image.open(Path(config.output) / "log/examples-2.png") as picture:
+        assert picture.size == (5 * 64, 3 * 64)
+
+
+def test_a_warm_restart_takes_weights_but_not_the_step(base_config, pose_config, tmp_path):
+    first = make_trainer(base_config).run()
+    restarted = make_stage(replace(base_config, pose="", start_from=str(first), output=str(tmp_path / "second")))
+    state = read_state(first)
+    for kind, network in (("generator", restarted.generator), ("discriminator", restarted.discriminator)):
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, state[f"{kind}/{name}"]), name
+    pose.train_pose(replace(pose_config, loop=replace(pose_config.loop, steps=1)))
+    first = Path(pose_config.output) / "step-1"
+    again = make_stage(replace(pose_config, start_from=str(first)))
+    assert torch.equal(again.generator.head.weight, read_state(first)["generator/head.weight"])
+
+
+def test_base_stage_without_a_pose_net_is_a_user_error(base_config):
+    with pytest.raises(UserError, match="--pose"):
+        make_stage(replace(base_config, pose=""))
+
+
+def test_weights_of_another_preset_are_refused(base_config, pose_config):
+    with pytest.raises(UserError, match="of other shapes .*'head.weight'"):
+        make_stage(replace(base_config, preset="live"))
+    done = make_trainer(pose_config).run()
+    with pytest.raises(UserError, match="other shapes"):
+        make_stage(replace(pose_config, preset="live", start_from=str(done)))
