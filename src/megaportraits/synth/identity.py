@@ -13,7 +13,7 @@ Color = tuple[float, float, float]
 
 HAIR_WEIGHTS_MALE = {"short01": 1.0, "short02": 1.0, "short04": 1.0, "short03": 0.15, "afro01": 0.12, "ponytail01": 0.7}
 HAIR_WEIGHTS_FEMALE = {
-    "bob01": 0.45, "bob02": 0.45, "long01": 1.0, "ponytail01": 1.0, "braid01": 0.6, "short01": 1.0, "short03": 0.15,
+    "bob01": 0.1, "bob02": 0.45, "long01": 1.0, "ponytail01": 1.0, "braid01": 0.6, "short01": 1.0, "short03": 0.15,
     "afro01": 0.12,
 }  # fmt: skip
 """How often each style is worn; styles that cover an eye are rare."""
