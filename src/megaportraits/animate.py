@@ -168,7 +168,9 @@ class Animator:
         return self.model.canonical(image, mask, self.model.motion(image))
 
     def _tensor(self, crops: list[np.ndarray]) -> Float[Tensor, "B 3 S S"]:
-        right_size = [c if len(c) == self.size_px else SquareCrop(0.0, 0.0, float(len(c))).cut(c, self.size_px) for c in crops]
+        right_size = [
+            c if len(c) == self.size_px else SquareCrop(0.0, 0.0, float(len(c))).cut(c, self.size_px) for c in crops
+        ]
         return torch.from_numpy(np.stack(right_size)).to(self.device).permute(0, 3, 1, 2).float() / 255
 
     def _person_mattes(self, painted: Float[np.ndarray, "B S S 3"]) -> list[Float[np.ndarray, "S S"]]:

@@ -8,6 +8,7 @@ fields with dots; `--config FILE` reads options from YAML or JSON. What is wrong
 import inspect
 import json
 import re
+from argparse import HelpFormatter
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import Any, NoReturn, get_origin, get_type_hints
@@ -22,8 +23,8 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 class _Parser(ArgumentParser):
     """jsonargparse with hyphens in the help text and short names of types."""
 
-    def format_help(self) -> str:
-        return _plain(super().format_help())
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        return _plain(super().format_help(formatter))
 
     def format_usage(self) -> str:
         return _plain(super().format_usage())
@@ -54,7 +55,7 @@ def parse(function: Callable[..., Any], program: str, arguments: list[str]) -> d
         parser.add_function_arguments(function)
     hints = get_type_hints(single[1] if single else function)
     parsed = parser.parse_args(_normal(arguments, hints))
-    values = parser.instantiate_classes(parsed).as_dict()
+    values = dict(vars(parser.instantiate_classes(parsed)))
     del values["config"]
     return {single[0]: single[1](**values)} if single else values
 

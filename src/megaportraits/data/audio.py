@@ -4,14 +4,22 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer, OutputContainer
 
 COPYABLE = frozenset({"aac", "mp3", "mp3float", "alac", "opus", "libopus", "flac", "ac3", "eac3"})
 """Codecs, by their decoders' names, that mp4, mov and mkv all hold and players know; anything else becomes AAC."""
 
 
-def start_of(container: av.container.InputContainer) -> Fraction:
+def start_of(container: InputContainer) -> Fraction:
     """Time of the container's first packet, in seconds; the zero of every time this package reports."""
     return Fraction(container.start_time or 0, av.time_base)
+
+
+def seconds(item: av.Packet | av.AudioFrame | av.VideoFrame) -> Fraction:
+    """Presentation time of a packet or frame, in seconds of the container's clock; 0 where it has none."""
+    if item.pts is None or item.time_base is None:
+        return Fraction(0)
+    return item.pts * item.time_base
 
 
 def has_audio(path: Path) -> bool:
@@ -27,7 +35,7 @@ class AudioTrack:
     AAC. Times are kept relative to the start of `path`, so sound stays where it was against the picture.
     """
 
-    def __init__(self, path: Path, output: av.container.OutputContainer):
+    def __init__(self, path: Path, output: OutputContainer):
         self._input = av.open(str(path))
         source = self._input.streams.audio[0]
         self._start = start_of(self._input)
@@ -45,7 +53,7 @@ class AudioTrack:
     def advance(self, until_s: Fraction | None = None) -> None:
         """Write every packet that begins before `until_s` (seconds); all that are left for None."""
         while self._next is not None:
-            begin = self._next.pts * self._next.time_base
+            begin = seconds(self._next)
             if until_s is not None and begin > until_s:
                 return
             self._next.stream = self._stream
@@ -67,7 +75,7 @@ class AudioTrack:
         samples: int | None = None
         for frame in self._input.decode(audio=0):
             if samples is None:
-                begin = Fraction(0) if frame.pts is None else frame.pts * frame.time_base - self._start
+                begin = Fraction(0) if frame.pts is None else seconds(frame) - self._start
                 samples = round(begin * self._stream.rate)
             for piece in self._resampler.resample(frame):
                 yield from self._encoded(piece, samples)

@@ -53,7 +53,7 @@ class SquareCrop:
             picture = Image.composite(blurred, picture, Image.fromarray(weight.astype(np.uint8)))
         return np.asarray(picture)
 
-    def mirrored(self, values: Float[np.ndarray, "S S"], frame_shape: tuple[int, int]) -> Float[np.ndarray, "S S"]:
+    def mirrored(self, values: Float[np.ndarray, "S S"], frame_shape: tuple[int, ...]) -> Float[np.ndarray, "S S"]:
         """A mask of the crop, continued outside a frame of (height, width) as `cut` continues the frame."""
         size_px = len(values)
         indices = []
@@ -71,10 +71,10 @@ class SquareCrop:
         """Crop coordinates -> pixels of the frame; the inverse of `to_crop_coordinates`."""
         return (points + 1) * self.side / 2 + np.array([self.x, self.y])
 
-    def _distance_outside(self, frame_shape: tuple[int, int], size_px: int) -> Float[np.ndarray, "S S"]:
+    def _distance_outside(self, frame_shape: tuple[int, ...], size_px: int) -> Float[np.ndarray, "S S"]:
         """How far each pixel of the crop lies outside a frame of (height, width), in sides; 0 inside."""
         centres = (np.arange(size_px) + 0.5) * self.side / size_px
-        height, width = frame_shape
+        height, width = frame_shape[:2]
         rows, columns = centres + self.y, centres + self.x
         beyond_y = np.maximum(np.maximum(-rows, rows - height), 0)
         beyond_x = np.maximum(np.maximum(-columns, columns - width), 0)

@@ -72,8 +72,8 @@ class FaceTracker:
             self._close_up = _mesh(solutions, follows=False, most=1)
             self._far = solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.4)
             blank = np.zeros((64, 64, 3), np.uint8)
-            self._mesh.process(blank)
-            self._far.process(blank)
+            for net in (self._mesh, self._close_up, self._far):
+                net.process(blank)
         self._spoke = False  # MediaPipe logs once more at its first face
 
     def __enter__(self) -> "FaceTracker":

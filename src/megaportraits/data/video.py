@@ -13,10 +13,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
-from megaportraits.data.audio import AudioTrack, has_audio, start_of
+from megaportraits.data.audio import AudioTrack, has_audio, seconds, start_of
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
 
@@ -45,7 +47,7 @@ class VideoInfo:
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def _opened(path: str | Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Open `path` and its first video stream; every failure inside the block becomes one sentence."""
     try:
         with av.open(str(path)) as container:
@@ -58,7 +60,7 @@ def _opened(path: str | Path) -> Iterator[tuple[av.container.InputContainer, av.
         raise UserError(f"there is no file {path}; give the path of a video") from error
     except (PermissionError, IsADirectoryError) as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); give the path of a readable video") from error
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise UserError(
             f"{path} is not a video, or it is damaged ({error.strerror}); give a playable file, or repair it with "
             "'ffmpeg -i FILE repaired.mp4'"
@@ -67,8 +69,9 @@ def _opened(path: str | Path) -> Iterator[tuple[av.container.InputContainer, av.
 
 def _rate(stream: av.VideoStream) -> Fraction:
     average = stream.average_rate
-    plausible = average is not None and 0 < average <= _FASTEST
-    return Fraction(average if plausible else stream.guessed_rate or 25)
+    if average is not None and 0 < average <= _FASTEST:
+        return average
+    return stream.guessed_rate or Fraction(25)
 
 
 def _pixel_aspect(stream: av.VideoStream) -> Fraction:
@@ -83,7 +86,7 @@ def probe(path: str | Path) -> VideoInfo:
     """
     first = next(read_frames(path))
     with _opened(path) as (container, stream):
-        if stream.duration is not None:
+        if stream.duration is not None and stream.time_base is not None:
             duration = float(stream.duration * stream.time_base)
         else:
             duration = (container.duration or 0) / av.time_base
@@ -110,7 +113,7 @@ def read_timed_frames(path: str | Path) -> Iterator[tuple[Fraction, UInt8[np.nda
             if packet.is_corrupt:
                 raise UserError(f"{path} is cut off or damaged after frame {count}; copy it again, or re-encode it")
             for frame in packet.decode():
-                time = first + count * period if frame.pts is None else frame.pts * frame.time_base - start
+                time = first + count * period if frame.pts is None else seconds(frame) - start
                 first = time if count == 0 else first
                 yield _on_grid(time, first, period), _to_rgb(frame, aspect)
                 count += 1
