@@ -1,0 +1,92 @@
+"""Checkpoint folders and atomic files."""
+
+import json
+
+import pytest
+import torch
+
+from megaportraits.checkpoint import read_json, read_model, read_tensors, write_json, write_model, write_tensors
+from megaportraits.errors import UserError
+from megaportraits.files import replacing
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A written checkpoint."""
+    tensors = {"weight": torch.linspace(-1, 1, 7), "count": torch.tensor([3])}
+    write_model(tmp_path / "model", "base", {"size_px": 64}, tensors, {"step": 5})
+    return tmp_path / "model"
+
+
+def edit(folder, **changes) -> None:
+    data = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps(data))
+
+
+def test_round_trip_in_half_precision(folder):
+    config, tensors = read_model(folder, "base")
+    assert (config["model"], config["step"], config["schema_version"]) == ({"size_px": 64}, 5, 1)
+    assert tensors["weight"].dtype == torch.float16
+    assert tensors["count"].dtype == torch.int64
+    torch.testing.assert_close(tensors["weight"].float(), torch.linspace(-1, 1, 7), atol=1e-3, rtol=0)
+    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_another_kind_another_schema_and_an_absent_file_are_refused(folder):
+    with pytest.raises(UserError, match="holds a 'base' model, but a 'pose' model was wanted"):
+        read_model(folder, "pose")
+    edit(folder, schema_version=2)
+    with pytest.raises(UserError, match="schema version 2, this program reads 1"):
+        read_model(folder, "base")
+    (folder / "config.json").unlink()
+    with pytest.raises(UserError, match="no checkpoint in"):
+        read_model(folder, "base")
+
+
+def test_damaged_files_are_refused(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-3])
+    with pytest.raises(UserError, match="not a readable safetensors file"):
+        read_model(folder, "base")
+    (folder / "config.json").write_text('{"kind": ')
+    with pytest.raises(UserError, match="not readable JSON"):
+        read_model(folder, "base")
+    with pytest.raises(UserError, match="not a readable safetensors file"):
+        read_tensors(folder / "absent.safetensors")
+
+
+def test_tensors_and_json_keep_their_values(tmp_path):
+    values = {"a": torch.rand(3, 4).T, "b": torch.arange(3)}
+    write_tensors(tmp_path / "deep/er/x.safetensors", values)
+    found = read_tensors(tmp_path / "deep/er/x.safetensors")
+    assert all(torch.equal(found[k], v) and found[k].dtype == v.dtype for k, v in values.items())
+    write_json(tmp_path / "x.json", {"a": [1, "ü"]})
+    assert read_json(tmp_path / "x.json") == {"a": [1, "ü"]}
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    with replacing(target) as temporary:
+        assert temporary.suffix == ".txt"
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    for name in ("first", "second"):
+        with replacing(tmp_path / "out") as folder:
+            folder.mkdir()
+            (folder / name).touch()
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["second"]
+
+
+def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"), replacing(tmp_path / "file" / "below.txt"):
+        pass
