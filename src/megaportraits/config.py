@@ -144,6 +144,7 @@ _LIVE = ModelConfig(
     g3d=G3DConfig((32, 56, 80)),
     g2d=G2DConfig(96, 3, (48, 24), pixel_shuffle=True),
     paints_matte=True,
+    spectral_norm=False,
 )
 _SMALL = ModelConfig(
     size_px=256,

@@ -38,11 +38,23 @@ def conv(
 
 
 def fold_weights(module: nn.Module) -> nn.Module:
-    """Replace every standardised or spectrally normalised weight by its present value, in place (for use and export)."""
+    """Replace every standardised or spectrally normalised weight by its present value, in place (for use and export).
+
+    Only for a module that was built, not copied: a deep copy shares its parametrised classes with the original.
+    """
     for layer in list(module.modules()):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     return module
+
+
+def folded_state(module: nn.Module) -> dict[str, Tensor]:
+    """What `state_dict` would be after `fold_weights`; the module, which must be in evaluation mode, stays as it is."""
+    state = {k: v for k, v in module.state_dict().items() if ".parametrizations." not in f".{k}"}
+    for name, layer in module.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            state[f"{name}.weight"] = layer.weight.detach()
+    return state
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from megaportraits.config import ModelConfig
 from megaportraits.models.blocks import ResBlock, conv, group_norm
@@ -25,6 +26,14 @@ class Projection(nn.Module):
         return self.conv(volume.flatten(1, 2))
 
 
+def _equal_subpixels(layer: nn.Module) -> None:
+    """Start a convolution before PixelShuffle with equal sub-pixels, so that training starts without a checkerboard."""
+    weight = layer.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight
+    with torch.no_grad():
+        for parameter in (weight, layer.bias):
+            parameter.copy_(parameter[::4].repeat_interleave(4, 0))
+
+
 class G2D(nn.Module):
     """Projected volume -> RGB in [0, 1] (and the matte in [0, 1] where the preset paints one)."""
 
@@ -39,6 +48,8 @@ class G2D(nn.Module):
         self.norm = group_norm(widths[-1])
         self.conv = conv(2, widths[-1], outputs * (4 if sizes.pixel_shuffle else 1), 3, bias=True, norm=other)
         self.shuffle = nn.PixelShuffle(2) if sizes.pixel_shuffle else nn.Identity()
+        if sizes.pixel_shuffle:
+            _equal_subpixels(self.conv)
 
     def forward(self, projected: Float[Tensor, "B K h w"]) -> Prediction:
         x = self.blocks(projected)
