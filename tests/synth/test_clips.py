@@ -36,7 +36,7 @@ def test_clips_are_written_resumed_and_read(mini_config):
 
 @pytest.mark.usefixtures("egl")
 def test_cross_driving_clips_are_named_after_identity_and_motion(mini_config):
-    config = dataclasses.replace(mini_config, motion_of=(4, 7), workers=2, frames=2, step=14, split="held_out")
+    config = dataclasses.replace(mini_config, motion_of="4,7", workers=2, frames=2, step=14, split="held_out")
     names = [folder.name for folder in synthesise(config)]
     assert names == [f"id0000{i}_motion0000{m}" for i in (0, 1) for m in (4, 7)]
     a, b = (read_clip(config.out / f"id0000{i}_motion00004") for i in (0, 1))
@@ -58,7 +58,7 @@ def test_missing_egl_is_told_with_the_packages(monkeypatch):
 
 @pytest.mark.usefixtures("egl")
 def test_real_assets_render_a_face_where_the_truth_says(mini_config, real_library):
-    config = dataclasses.replace(mini_config, frames=1, size=128, skin=256, motion_of=(0,))
+    config = dataclasses.replace(mini_config, frames=1, size=128, skin=256, motion_of="0")
     studio = Studio(config, real_library)
     studio.shoot(0, [0])
     clip = read_clip(config.out / "id00000_motion00000")

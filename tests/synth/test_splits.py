@@ -38,7 +38,7 @@ def test_splits_share_no_asset_of_the_real_library(real_library):
     check_split(real_library, 60)
 
 
-@pytest.mark.parametrize("wrong", [{"clips": 0}, {"size": 33}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"clips": 0}, {"size": 33}, {"seed": -1}, {"motion_of": "1;2"}])
 def test_a_wrong_number_is_refused(tmp_path, wrong):
     with pytest.raises(UserError, match="give"):
         SynthConfig(assets=tmp_path, out=tmp_path, **wrong)

@@ -102,7 +102,7 @@ def test_truth_is_a_function_of_the_seed(mini_config, mini_folder):
 
 
 def test_one_motion_on_two_people_has_one_truth_of_motion(mini_config, mini_library):
-    config = dataclasses.replace(mini_config, motion_of=(5,))
+    config = dataclasses.replace(mini_config, motion_of="5")
     assert planned(config) == {0: [5], 1: [5]}
     a, b = (make_track(config, mini_library, make_person(config, mini_library, i), i, 5).truth for i in (0, 1))
     np.testing.assert_array_equal(a.controls, b.controls)

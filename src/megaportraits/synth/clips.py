@@ -45,7 +45,7 @@ def clip_folder(config: SynthConfig, identity: int, motion: int) -> Path:
 
 def planned(config: SynthConfig) -> dict[int, list[int]]:
     """identity -> motions."""
-    return {identity: list(config.motion_of) or [identity] for identity in range(config.clips)}
+    return {identity: list(config.motions) or [identity] for identity in range(config.clips)}
 
 
 def make_person(config: SynthConfig, library: AssetLibrary, identity: int) -> Person:
@@ -58,7 +58,7 @@ def make_track(config: SynthConfig, library: AssetLibrary, person: Person, ident
     """A person performing motion number `motion`; the truth, without a picture."""
     frames = (config.frames - 1) * config.step + 1
     track = sample_motion(random_stream(config, MOTION, motion), frames).every(config.step)
-    if config.motion_of:
+    if config.motions:
         camera = neutral_camera(person)
     else:
         camera = sample_camera(random_stream(config, CAMERA, identity, motion), person)

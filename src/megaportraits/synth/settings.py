@@ -31,8 +31,8 @@ class SynthConfig:
     """Frames of the 25 fps motion from one stored frame to the next."""
     split: Literal["train", "held_out"] = "train"
     """Which assets people wear (synth/splits.json); motions differ between the splits too."""
-    motion_of: tuple[int, ...] = ()
-    """Numbers of the motions that every identity performs; empty: identity k performs motion k."""
+    motion_of: str = ""
+    """Numbers of the motions that every identity performs, e.g. 0,3; empty: identity k performs motion k."""
     workers: int = 1
     """Processes that render side by side."""
     skin: int = 2048
@@ -46,7 +46,14 @@ class SynthConfig:
             raise UserError(f"size is {self.size} pixels; give an even number of at least 32")
         if self.skin < 64 or self.skin % 8:
             raise UserError(f"skin is {self.skin} pixels; give a multiple of 8 of at least 64")
-        if self.seed < 0 or any(number < 0 for number in self.motion_of):
-            raise UserError(f"seed is {self.seed} and motion_of {self.motion_of}; give numbers of at least 0")
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}; give a number of at least 0")
+        if self.motion_of and not all(number.strip().isdecimal() for number in self.motion_of.split(",")):
+            raise UserError(f"motion_of is '{self.motion_of}'; give numbers with commas between them, such as 0,3")
         if self.split not in ("train", "held_out"):
             raise UserError(f"there is no split '{self.split}'; choose train or held_out")
+
+    @property
+    def motions(self) -> tuple[int, ...]:
+        """The numbers in `motion_of`."""
+        return tuple(int(number) for number in self.motion_of.split(",")) if self.motion_of else ()
