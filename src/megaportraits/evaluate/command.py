@@ -36,18 +36,20 @@ def evaluate(config: EvaluateConfig) -> None:
     """
     output, weights = Path(config.output), Path(config.weights or shipped_weights())
     animator = Animator.load(weights, config.device)
+    digest = weights_hash(weights)  # now: a training run may remove its old checkpoints meanwhile
     samples = load_samples(config, animator.size_px)
     rows, sheet = _run(animator, samples, config.protocol == "truth")
     summary = means(rows)
     table = markdown_table(summary)
     write_sheet(output / "contact_sheet.png", sheet)
-    write_text(output / "scores.md", _heading(config, weights, samples, animator.size_px) + table + _LEGEND)
+    heading = _heading(config, f"{weights.name} (sha256 {digest[:12]})", samples, animator.size_px)
+    write_text(output / "scores.md", heading + table + _LEGEND)
     write_json(
         output / "scores.json",
         {
             "schema_version": SCHEMA_VERSION,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "weights_sha256": weights_hash(weights),
+            "weights_sha256": digest,
             "size_px": animator.size_px,
             "settings": to_dict(config),
             "counts": {"samples": len(samples), "frames": _frame_count(samples), "rows": len(rows)},
@@ -91,8 +93,8 @@ def _frame_count(samples: Sequence[Sample]) -> int:
     return sum(len(s.target.numbers) for s in samples)
 
 
-def _heading(config: EvaluateConfig, weights: Path, samples: Sequence[Sample], size_px: int) -> str:
+def _heading(config: EvaluateConfig, weights: str, samples: Sequence[Sample], size_px: int) -> str:
     return (
         f"Protocol {config.protocol}, {len(samples)} samples, {_frame_count(samples)} frames, {size_px} px, "
-        f"weights {weights.name} (sha256 {weights_hash(weights)[:12]}), seed {config.seed}. Means over frames.\n\n"
+        f"weights {weights}, seed {config.seed}. Means over frames.\n\n"
     )

@@ -1,0 +1,57 @@
+"""Self-driving on videos of people: frames, mattes and landmarks come from MediaPipe."""
+
+import shutil
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from megaportraits.animate import Animator
+from megaportraits.config import EvaluateConfig
+from megaportraits.data.video import read_frames, write_video
+from megaportraits.errors import UserError
+from megaportraits.evaluate.methods import all_methods
+from megaportraits.evaluate.protocols import load_samples
+from megaportraits.evaluate.scores import score
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A folder with half a second of the package's own sample driver."""
+    whole = Path(str(resources.files("megaportraits"))) / "demo" / "driver.mp4"
+    write_video(tmp_path / "person.mp4", islice(read_frames(whole), 12), 25)
+    return tmp_path
+
+
+def test_video_samples_and_scores(videos, random_weights):
+    samples = load_samples(EvaluateConfig(str(videos), "out", protocol="self", frames=2), 64)
+    assert [s.name for s in samples] == ["person.mp4"]
+    source, target = samples[0].source, samples[0].target
+    assert source.numbers == (0,)
+    assert len(target.numbers) == 2
+    assert target.pose is None
+    assert target.landmarks.abs().max() < 1
+    assert 0.1 < target.foreground().mean() < 0.9
+    for name, method in all_methods(Animator.load(random_weights, "cpu"), samples, cross=False).items():
+        rows = score(samples[0], name, method(samples[0]))
+        assert [row.frame for row in rows] == list(target.numbers)
+        assert "face_psnr_db" in rows[0].scores
+
+
+def test_video_without_a_face_is_refused(tmp_path):
+    write_video(tmp_path / "wall.mp4", [np.full((64, 64, 3), 120, np.uint8)] * 3, 25)
+    with pytest.raises(UserError, match="no face"):
+        load_samples(EvaluateConfig(str(tmp_path), "out", protocol="self"), 64)
+
+
+def test_videos_have_no_cross_truth(videos):
+    with pytest.raises(UserError, match=r"no .*clips"):
+        load_samples(EvaluateConfig(str(videos), "out", protocol="truth"), 64)
+
+
+def test_broken_video_is_refused(videos):
+    shutil.copy(Path(__file__), videos / "text.mp4")
+    with pytest.raises(UserError, match="not a video"):
+        load_samples(EvaluateConfig(str(videos), "out", protocol="self"), 64)
