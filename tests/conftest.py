@@ -41,7 +41,13 @@ def draw_head(landmarks: np.ndarray, mouth: float, colours: np.ndarray) -> tuple
     ImageDraw.Draw(matte).polygon(oval, fill=255)
     pen = ImageDraw.Draw(rgb)
     pen.polygon(oval, fill=skin)
-    for index, rx, ry in ((LEFT_EYE, 9, 5), (RIGHT_EYE, 9, 5), (NOSE, 6, 6), (FRECKLE, 4, 4), (MOUTH, 14, 3 + 8 * mouth)):
+    for index, rx, ry in (
+        (LEFT_EYE, 9, 5),
+        (RIGHT_EYE, 9, 5),
+        (NOSE, 6, 6),
+        (FRECKLE, 4, 4),
+        (MOUTH, 14, 3 + 8 * mouth),
+    ):
         x, y = points[index]
         pen.ellipse((x - rx, y - ry, x + rx, y + ry), fill=dark)
     return tuple(np.asarray(p.resize((SIZE_PX, SIZE_PX), Image.Resampling.BOX)) for p in (rgb, matte))

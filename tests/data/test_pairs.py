@@ -64,7 +64,10 @@ def test_views_share_the_flip_and_the_mild_jitter_but_not_the_severe_one(store):
     assert (ratio[0] - ratio[1]).abs().max() > 0.02
     untouched = AugmentConfig(flip=0.0, mild_jitter=0.2, shape_sigma=0.0, severe_jitter=0.0, grey=0.0)
     source, drivers, clip = PairDataset(store, untouched, 1, 3, 8)[0]
-    gains = [torch.stack([v.rgb.mean() / frame_tensors(store, clip, f)[0].mean() for f in range(6)]) for v in (source, drivers)]
+    gains = [
+        torch.stack([v.rgb.mean() / frame_tensors(store, clip, f)[0].mean() for f in range(6)])
+        for v in (source, drivers)
+    ]
     assert (gains[0][:, None] - gains[1][None]).abs().min() < 0.02
     assert (gains[0] - 1).abs().min() > 0.01
 
@@ -94,7 +97,7 @@ def test_pose_samples_carry_the_pose_of_the_moved_picture(store):
     pictures, poses = collate_poses([dataset[i] for i in range(5)])
     assert pictures.shape == (5, 3, 32, 32)
     assert poses.rotation.shape == (5, 3, 3)
-    assert 0 <= pictures.min()
+    assert pictures.min() >= 0
     assert pictures.max() <= 1
 
 

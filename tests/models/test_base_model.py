@@ -37,7 +37,7 @@ def test_forward_is_canonical_then_render_and_stays_in_range(model, pictures):
         parts = model.render(model.canonical(source, matte, model.motion(source)), model.motion(driver))
     assert difference(whole, parts) == 0
     for picture in (whole.rgb, whole.matte):
-        assert 0 <= picture.min()
+        assert picture.min() >= 0
         assert picture.max() <= 1
         assert picture.std() > 1e-3
 
@@ -81,7 +81,7 @@ def test_result_follows_expression_and_pose_and_source(model, pictures):
 
 @torch.no_grad()
 def test_nothing_outside_the_matte_is_seen(model, pictures):
-    source, matte, driver = pictures
+    source, matte, _ = pictures
     motion = model.motion(source)
     a, b = (model.canonical(s, matte, motion) for s in (source, source * matte + 0.7 * (1 - matte)))
     assert torch.equal(a.volume, b.volume)
@@ -117,7 +117,9 @@ def test_every_parameter_gets_a_finite_gradient_from_the_picture(model, pictures
 
 def test_every_parameter_of_the_pose_net_gets_a_gradient_from_a_pose_loss(model, pictures):
     pose = model.motion_encoder.pose(pictures[2])
-    (pose.rotation[:, 0].sum() + pose.rotation[:, 2, 1].sum() + pose.scale.log().sum() + pose.translation.sum()).backward()
+    (
+        pose.rotation[:, 0].sum() + pose.rotation[:, 2, 1].sum() + pose.scale.log().sum() + pose.translation.sum()
+    ).backward()
     for name, parameter in model.motion_encoder.pose.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name

@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from megaportraits import geometry
+from megaportraits.config import DISCRIMINATOR_PRESETS, preset
 from megaportraits.models import blocks
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.models.motion_encoder import HeadPoseNet
-from megaportraits.config import DISCRIMINATOR_PRESETS, preset
-from megaportraits import geometry
 
 
 def test_standardised_weights_have_zero_mean_and_unit_norm_filters():
@@ -46,7 +46,9 @@ def test_adaptive_norm_is_a_group_norm_with_gain_and_bias_from_the_embedding(gen
     torch.testing.assert_close(norm(x, embedding), plain * (1 + shift[:, :, 0]) + shift[:, :, 1])
 
 
-@pytest.mark.parametrize(("factors", "size"), [((2, 0.5, 0.5), (8, 4, 2)), ((0.5, 2, 2), (2, 16, 8)), ((1, 2, 2), (4, 16, 8))])
+@pytest.mark.parametrize(
+    ("factors", "size"), [((2, 0.5, 0.5), (8, 4, 2)), ((0.5, 2, 2), (2, 16, 8)), ((1, 2, 2), (4, 16, 8))]
+)
 def test_resample_scales_depth_height_width(factors, size):
     x = torch.full((1, 2, 4, 8, 4), 3.0)
     scaled = blocks.resample(x, factors)

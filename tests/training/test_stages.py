@@ -1,5 +1,6 @@
 """The two stages: they learn, their terms reach the right weights, their checkpoints start the next stage."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -107,14 +108,15 @@ def test_each_step_moves_its_own_network_only(base_config):
         of_generator, of_judge = stage.generator_terms, stage.discriminator_terms
 
         def note(when):
-            seen.append((when, *([p.detach().clone() for p in m.parameters()] for m in (stage.generator, stage.discriminator))))
+            networks = (stage.generator, stage.discriminator)
+            seen.append((when, *([p.detach().clone() for p in n.parameters()] for n in networks)))
 
         stage.generator_terms = lambda batch, step: note("before G") or of_generator(batch, step)
         stage.discriminator_terms = lambda batch: note("before D") or of_judge(batch)
 
     make_trainer(replace(base_config, loop=replace(base_config.loop, steps=2)), watch).run()
     assert [s[0] for s in seen] == ["before G", "before D", "before G", "before D"]
-    same = [[all(map(torch.equal, a[i], b[i])) for i in (1, 2)] for a, b in zip(seen, seen[1:], strict=False)]
+    same = [[all(map(torch.equal, a[i], b[i])) for i in (1, 2)] for a, b in itertools.pairwise(seen)]
     assert same == [[False, True], [True, False], [False, True]]
 
 
@@ -198,7 +200,7 @@ def test_base_stage_without_a_pose_net_is_a_user_error(base_config):
 
 
 def test_weights_of_another_preset_are_refused(base_config, pose_config):
-    with pytest.raises(UserError, match="of other shapes .*'head.weight'"):
+    with pytest.raises(UserError, match=r"of other shapes .*'head.weight'"):
         make_stage(replace(base_config, preset="live"))
     done = make_trainer(pose_config).run()
     with pytest.raises(UserError, match="other shapes"):
