@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from megaportraits import geometry
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
-from megaportraits.models.blocks import fold_weights
+from megaportraits.models.blocks import fold_weights, folded_state
 from megaportraits.tensors import Canonical, HeadPose, Motion, Prediction
 
 
@@ -131,8 +131,11 @@ def test_folding_weights_leaves_the_outputs_unchanged(model, pictures):
     before = model(*pictures)
     names = {n for n, _ in model.named_parameters()}
     assert any("parametrizations" in n for n in names)
+    state = folded_state(model)
     fold_weights(model)
     after = model(*pictures)
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
     torch.testing.assert_close(after.rgb, before.rgb, atol=1e-6, rtol=0)
     torch.testing.assert_close(after.matte, before.matte, atol=1e-6, rtol=0)
     assert not any("parametrizations" in n for n in model.state_dict())

@@ -8,6 +8,7 @@ from megaportraits import geometry
 from megaportraits.config import DISCRIMINATOR_PRESETS, preset
 from megaportraits.models import blocks
 from megaportraits.models.discriminator import Discriminator
+from megaportraits.models.g2d import G2D
 from megaportraits.models.motion_encoder import HeadPoseNet
 
 
@@ -98,3 +99,12 @@ def test_expression_sees_the_upright_face_whatever_the_roll_and_place(model):
         wanted, got = encode(picture(grid[None]), still), encode(picture(back[None]), moved)
         wrong = encode(picture(back[None]), still)
     assert (got - wanted).norm() < 0.1 * (wrong - wanted).norm()
+
+
+def test_sub_pixels_of_a_pixel_shuffle_start_equal(generator):
+    """No checkerboard at the start: each 2 x 2 block of the small presets' picture has one colour."""
+    torch.manual_seed(0)
+    painted = G2D(preset("live"))(torch.randn(1, 96, 4, 4, generator=generator)).rgb
+    blocks_of_4 = painted.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    assert (blocks_of_4.amax(-1) - blocks_of_4.amin(-1)).max() < 1e-6
+    assert blocks_of_4[..., 0].std() > 1e-3

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,6 +15,7 @@ from megaportraits.checkpoint import read_model
 from megaportraits.config import LossWeights
 from megaportraits.errors import UserError
 from megaportraits.losses.contrastive import cycle_loss
+from megaportraits.losses.pretrained import SqueezeNetFeatures
 from megaportraits.training import base, pose
 
 
@@ -98,6 +100,20 @@ def test_every_term_reaches_the_weights_that_it_should(base_config):
     assert {k: w for k, (_, w) in terms.items()} == {k: getattr(weights, k) for k in REACH}
     judged = stage.discriminator_terms(batch)
     assert reach(stage, judged["discriminator"][0]) == {"D"}
+
+
+def test_perceptual_term_comes_with_its_network_and_without_an_adversary_there_is_no_gan(base_config, tmp_path):
+    names = {k: k.removeprefix("fires.").replace(".", "/", "fires" in k) for k in SqueezeNetFeatures().state_dict()}
+    np.savez(tmp_path / "net.npz", **{names[k]: v.numpy() for k, v in SqueezeNetFeatures().state_dict().items()})
+    weights = LossWeights(adversarial=0.0, cycle=0.0)
+    stage = make_stage(replace(base_config, weights=weights, perceptual_weights=str(tmp_path / "net.npz")))
+    batch = stage.to_device(first_batch(stage), torch.device("cpu"))
+    terms = stage.generator_terms(batch, step=6)
+    assert terms.keys() == {"reconstruction", "matte", "perceptual"}
+    assert terms["perceptual"][1] == 20
+    assert terms["perceptual"][0].requires_grad
+    assert not any(p.requires_grad for p in stage.perceptual.parameters())
+    assert stage.discriminator is None
 
 
 def test_each_step_moves_its_own_network_only(base_config):
