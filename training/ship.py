@@ -1,6 +1,6 @@
 """Put a checkpoint's inference weights into the package, without the folders of the machine that trained them.
 
-    python training/ship.py RUN/step-N
+python training/ship.py RUN/step-N
 """
 
 import argparse

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -22,7 +21,7 @@ SCHEMA_VERSION = 1
 def write_model(
     path: str | Path, kind: str, config: dict[str, Any], tensors: dict[str, Tensor], facts: dict[str, Any]
 ) -> None:
-    """Write `model.safetensors` (floating tensors in fp16) and `config.json` into the folder `path`, each atomically."""
+    """Write `model.safetensors` (floating tensors in fp16) and `config.json` into a folder, each atomically."""
     folder = Path(path)
     halves = {k: v.detach().half().contiguous().cpu() if v.is_floating_point() else v.cpu() for k, v in tensors.items()}
     with replacing(folder / "model.safetensors") as temporary:
@@ -85,5 +84,3 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1) + "\n")
-
-

@@ -159,9 +159,7 @@ _SMALL = ModelConfig(
 )
 MODEL_PRESETS: dict[str, ModelConfig] = {
     "paper-512": ModelConfig(),
-    "paper-256": ModelConfig(
-        size_px=256, warp=WarpConfig(upsample=((2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 1, 1)))
-    ),
+    "paper-256": ModelConfig(size_px=256, warp=WarpConfig(upsample=((2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 1, 1)))),
     "small": _SMALL,
     "live": _LIVE,
     "tiny": _TINY,

@@ -33,6 +33,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         if target.is_dir() and temporary.is_dir():
             shutil.rmtree(target)
+        if temporary.is_file():
+            temporary.chmod(0o644)
         os.replace(temporary, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

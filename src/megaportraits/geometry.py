@@ -168,7 +168,7 @@ def compose_source_grid(
 
 
 def face_region_grid(pose: HeadPose, size: int) -> Float[Tensor, "B S S 2"]:
-    """Where to read the crop to get the face upright and centred: follows theta's 2D similarity (centre, size, roll)."""
+    """Where to read the crop to get the face upright and centred: theta's 2D similarity (centre, size, roll)."""
     centre = torch.tensor(FACE_CENTRE, device=pose.scale.device, dtype=pose.scale.dtype).expand(len(pose.scale), 1, 3)
     centre_xy = apply_matrix(pose_matrix(pose), centre)[:, 0, :2]
     roll = torch.atan2(pose.rotation[:, 1, 0], pose.rotation[:, 0, 0])

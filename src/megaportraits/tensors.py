@@ -3,11 +3,16 @@
 B = batch, N = avatars, C x D x H x W = channels, depth, height, width of a volume.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Bundle = TypeVar("Bundle")
+"""A dataclass of this module, or a tensor."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +95,18 @@ class Pair:
         return _map(self, lambda tensor: tensor.to(device, non_blocking=True))
 
 
-def _map(bundle, function):
+def _map(bundle: Bundle, function: Callable[[Tensor], Tensor]) -> Bundle:
     """Apply `function` to every tensor of a (nested) bundle."""
     if isinstance(bundle, Tensor):
-        return function(bundle)
-    return type(bundle)(**{f.name: _map(getattr(bundle, f.name), function) for f in fields(bundle)})
+        return cast(Bundle, function(bundle))
+    names = [f.name for f in fields(cast(Any, bundle))]
+    return type(bundle)(**{name: _map(getattr(bundle, name), function) for name in names})
 
 
-def stack(bundles: list):
+def stack(bundles: Sequence[Bundle]) -> Bundle:
     """Concatenate equal bundles along the batch axis."""
     first = bundles[0]
     if isinstance(first, Tensor):
-        return torch.cat(bundles)
-    return type(first)(**{f.name: stack([getattr(b, f.name) for b in bundles]) for f in fields(first)})
+        return cast(Bundle, torch.cat(cast(list[Tensor], bundles)))
+    names = [f.name for f in fields(cast(Any, first))]
+    return type(first)(**{name: stack([getattr(b, name) for b in bundles]) for name in names})

@@ -1,7 +1,7 @@
 """Augmentation: pure functions of a picture and a random generator.
 
-Paper: 4.1, B.1. The driver as E_mtn sees it: a random thin-plate-spline warp that degrades the face's shape, then severe
-colour jitter; strengths in `config.AugmentConfig`. Conventions: `geometry.py`.
+Paper: 4.1, B.1. The driver as E_mtn sees it: a random thin-plate-spline warp that degrades the face's shape, then
+severe colour jitter; strengths in `config.AugmentConfig`. Conventions: `geometry.py`.
 """
 
 import math
@@ -36,13 +36,15 @@ def flip_pose(pose: HeadPose) -> HeadPose:
 def colour_jitter(
     image: Float[Tensor, "B 3 H W"], generator: Generator, strength: float, grey_probability: float = 0.0
 ) -> Float[Tensor, "B 3 H W"]:
-    """Brightness, contrast, saturation (each a factor in 1 +- strength) and hue (a channel gain in 1 +- strength / 4)."""
+    """Brightness, contrast, saturation (factors in 1 +- strength) and hue (channel gains in 1 +- strength / 4)."""
     luma = image.new_tensor(_LUMA).view(1, 3, 1, 1)
     image = image * uniform(generator, 1 - strength, 1 + strength)
     mean = (image * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     image = mean + (image - mean) * uniform(generator, 1 - strength, 1 + strength)
     grey = (image * luma).sum(1, keepdim=True)
-    saturation = 0.0 if uniform(generator, 0.0, 1.0) < grey_probability else uniform(generator, 1 - strength, 1 + strength)
+    saturation = (
+        0.0 if uniform(generator, 0.0, 1.0) < grey_probability else uniform(generator, 1 - strength, 1 + strength)
+    )
     gains = [uniform(generator, 1 - strength / 4, 1 + strength / 4) for _ in range(3)]
     image = (grey + (image - grey) * saturation) * image.new_tensor(gains).view(1, 3, 1, 1)
     return image.clamp(0, 1)
@@ -75,9 +77,9 @@ def degrade_shape(
     control = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(-1, 2)
     displaced = control + torch.randn(control.shape, generator=generator) * sigma * 2 / cells
     coarse = thin_plate_spline_grid(control, displaced, 32)
-    grid = F.interpolate(
-        coarse.movedim(-1, 1), size=image.shape[-2:], mode="bilinear", align_corners=False
-    ).movedim(1, -1)
+    grid = F.interpolate(coarse.movedim(-1, 1), size=image.shape[-2:], mode="bilinear", align_corners=False).movedim(
+        1, -1
+    )
     return geometry.sample(image, grid)
 
 

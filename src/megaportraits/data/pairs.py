@@ -106,8 +106,8 @@ class PairDataset(Dataset):
 
 def collate_pairs(items: list[tuple[View, View, int]]) -> tuple[Pair, Tensor]:
     """(Pair of B sources and B * K drivers, clip numbers `B`)."""
-    sources, drivers, clips = zip(*items, strict=True)
-    return Pair(stack(list(sources)), stack(list(drivers))), torch.tensor(clips)
+    pair = Pair(stack([source for source, _, _ in items]), stack([drivers for _, drivers, _ in items]))
+    return pair, torch.tensor([clip for _, _, clip in items])
 
 
 class PoseDataset(Dataset):
@@ -138,5 +138,4 @@ class PoseDataset(Dataset):
 
 def collate_poses(items: list[tuple[Tensor, HeadPose]]) -> tuple[Tensor, HeadPose]:
     """Batch of (pictures, poses)."""
-    pictures, poses = zip(*items, strict=True)
-    return stack(list(pictures)), stack(list(poses))
+    return stack([picture for picture, _ in items]), stack([pose for _, pose in items])

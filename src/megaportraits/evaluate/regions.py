@@ -86,9 +86,7 @@ def hull_mask(points: Float[Tensor, "T L 2"], size: int) -> Float[Tensor, "T 1 S
     return inside.view(-1, 1, size, size).float()
 
 
-def box_mask(
-    points: Float[Tensor, "T L 2"], margin: Float[Tensor, " T"], size: int
-) -> Float[Tensor, "T 1 S S"]:
+def box_mask(points: Float[Tensor, "T L 2"], margin: Float[Tensor, " T"], size: int) -> Float[Tensor, "T 1 S S"]:
     """1 inside the upright box around the points, widened by the margin on each side, else 0."""
     low, high = points.amin(1) - margin[:, None], points.amax(1) + margin[:, None]
     pixels = geometry.identity_grid((size, size), points.device)[None]

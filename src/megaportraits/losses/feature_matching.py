@@ -1,4 +1,4 @@
-"""Feature matching: the discriminator's features of prediction and truth agree. Paper: Eq. 5 (L_FM). Raw, unweighted."""
+"""Feature matching: the discriminator's features of prediction and truth agree. Paper: Eq. 5 (L_FM). Unweighted."""
 
 import torch
 import torch.nn.functional as F

@@ -6,6 +6,7 @@
 """
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class SqueezeNetFeatures(nn.Module):
         features = [x]
         x = F.max_pool2d(x, 3, 2, ceil_mode=True)
         for number in _FIRES:
-            fire = self.fires[f"fire{number}"]
+            fire = cast(nn.ModuleDict, self.fires[f"fire{number}"])
             squeezed = F.relu(fire["squeeze1x1"](x))
             x = F.relu(torch.cat([fire["expand1x1"](squeezed), fire["expand3x3"](squeezed)], 1))
             if number in (2, 3, 5, 7):
@@ -65,7 +66,9 @@ def load_squeezenet(path: str | Path) -> SqueezeNetFeatures:
     for key, tensor in network.state_dict().items():
         name = key.removeprefix("fires.").replace(".", "/", 1) if key.startswith("fires.") else key
         if name not in arrays or arrays[name].shape != tuple(tensor.shape):
-            raise UserError(f"{path} has no array {name} of shape {tuple(tensor.shape)}; it has {sorted(arrays)[:4]} ...")
+            raise UserError(
+                f"{path} has no array {name} of shape {tuple(tensor.shape)}; it has {sorted(arrays)[:4]} ..."
+            )
         tensors[key] = torch.from_numpy(arrays[name])
     network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)

@@ -18,9 +18,7 @@ def masked_mean(values: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"]
     return (values * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * values.shape[1])
 
 
-def l1(
-    a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
-) -> Float[Tensor, " B"]:
+def l1(a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]) -> Float[Tensor, " B"]:
     """Mean absolute difference; 0 for equal pictures."""
     return masked_mean((a - b).abs(), mask)
 

@@ -3,6 +3,8 @@
 Paper: 3.1, Fig. 9a (volume), A.1 (descriptor). Deviations: see docs/paper.md ("E_app").
 """
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,7 +34,7 @@ class VolumeEncoder(nn.Module):
         self.channels = config.volume_channels
         self.depth = config.volume_depth
         self.stem = conv(2, 3, widths[0], 7)
-        self.blocks = nn.ModuleList(ResBlock(2, a, b, other) for a, b in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.ModuleList(ResBlock(2, a, b, other) for a, b in pairwise(widths))
         self.norm = group_norm(widths[-1])
         self.to_volume = conv(2, widths[-1], self.channels * self.depth, 1, norm=other)
         self.blocks_3d = nn.Sequential(

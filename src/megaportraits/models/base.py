@@ -49,9 +49,7 @@ class BaseModel(nn.Module):
         """E_app of a source in [0, 1], made black outside its matte."""
         return self.appearance_encoder(image * matte)
 
-    def canonical(
-        self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], motion: Motion
-    ) -> Canonical:
+    def canonical(self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], motion: Motion) -> Canonical:
         """G_3D(w_s-> o v_s) and e_s: the source without its motion (inner part of Eq. 1)."""
         appearance = self.appearance(image, matte)
         offsets = self.warp_source(self.embedding(motion.expression, appearance.descriptor))

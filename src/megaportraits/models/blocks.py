@@ -5,12 +5,15 @@ spectral normalisation on the others; 1x1 skip only where channels change; convo
 """
 
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -37,7 +40,7 @@ def conv(
     return layer
 
 
-def fold_weights(module: nn.Module) -> nn.Module:
+def fold_weights(module: Network) -> Network:
     """Replace every standardised or spectrally normalised weight by its present value, in place (for use and export).
 
     Only for a module that was built, not copied: a deep copy shares its parametrised classes with the original.
@@ -53,7 +56,7 @@ def folded_state(module: nn.Module) -> dict[str, Tensor]:
     state = {k: v for k, v in module.state_dict().items() if ".parametrizations." not in f".{k}"}
     for name, layer in module.named_modules():
         if parametrize.is_parametrized(layer, "weight"):
-            state[f"{name}.weight"] = layer.weight.detach()
+            state[f"{name}.weight"] = cast(Tensor, layer.weight).detach()
     return state
 
 

@@ -4,11 +4,12 @@ Paper: Eq. 2, Fig. 9d. P is the orthographic projection: depth folded into chann
 Deviation of small presets: a fourth channel, the matte of the result, and a PixelShuffle for the last doubling.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from megaportraits.config import ModelConfig
 from megaportraits.models.blocks import ResBlock, conv, group_norm
@@ -28,9 +29,8 @@ class Projection(nn.Module):
 
 def _equal_subpixels(layer: nn.Module) -> None:
     """Start a convolution before PixelShuffle with equal sub-pixels, so that training starts without a checkerboard."""
-    weight = layer.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight
     with torch.no_grad():
-        for parameter in (weight, layer.bias):
+        for parameter in layer.parameters():
             parameter.copy_(parameter[::4].repeat_interleave(4, 0))
 
 
@@ -44,7 +44,7 @@ class G2D(nn.Module):
         widths = (sizes.width, *sizes.up_widths)
         outputs = 4 if config.paints_matte else 3
         self.blocks = nn.Sequential(*(ResBlock(2, sizes.width, sizes.width, other) for _ in range(sizes.blocks)))
-        self.up_blocks = nn.ModuleList(ResBlock(2, a, b, other) for a, b in zip(widths, widths[1:], strict=False))
+        self.up_blocks = nn.ModuleList(ResBlock(2, a, b, other) for a, b in pairwise(widths))
         self.norm = group_norm(widths[-1])
         self.conv = conv(2, widths[-1], outputs * (4 if sizes.pixel_shuffle else 1), 3, bias=True, norm=other)
         self.shuffle = nn.PixelShuffle(2) if sizes.pixel_shuffle else nn.Identity()

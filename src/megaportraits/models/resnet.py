@@ -24,13 +24,12 @@ class Block(nn.Module):
         super().__init__()
         outputs = 4 * width if bottleneck else width
         if bottleneck:
-            self.convs = nn.ModuleList(
-                [_conv(inputs, width, 1), _conv(width, width, 3, stride), _conv(width, outputs, 1)]
-            )
+            convs = [_conv(inputs, width, 1), _conv(width, width, 3, stride), _conv(width, outputs, 1)]
         else:
-            self.convs = nn.ModuleList([_conv(inputs, width, 3, stride), _conv(width, outputs, 3)])
-        self.norms = nn.ModuleList(group_norm(c.out_channels) for c in self.convs)
-        nn.init.zeros_(self.norms[-1].weight)
+            convs = [_conv(inputs, width, 3, stride), _conv(width, outputs, 3)]
+        norms = [group_norm(c.out_channels) for c in convs]
+        nn.init.zeros_(norms[-1].weight)
+        self.convs, self.norms = nn.ModuleList(convs), nn.ModuleList(norms)
         self.skip = (
             nn.Identity()
             if stride == 1 and inputs == outputs

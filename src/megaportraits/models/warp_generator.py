@@ -3,6 +3,8 @@
 Paper: Fig. 9b, A.1. The rigid part and its composition with these offsets are in `geometry.py`.
 """
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +24,9 @@ class MotionEmbedding(nn.Module):
         self.lift = nn.Linear(config.motion.expression, self.channels * 16)
         self.mix = nn.Conv2d(self.channels, self.channels, 1)
 
-    def forward(self, expression: Float[Tensor, "B Z"], descriptor: Float[Tensor, "B E 4 4"]) -> Float[Tensor, "B E 4 4"]:
+    def forward(
+        self, expression: Float[Tensor, "B Z"], descriptor: Float[Tensor, "B E 4 4"]
+    ) -> Float[Tensor, "B E 4 4"]:
         lifted = self.lift(expression).unflatten(1, (self.channels, 4, 4))
         return self.mix(0.5 * (lifted + descriptor))
 
@@ -36,13 +40,11 @@ class WarpGenerator(nn.Module):
         channels, widths = config.appearance.descriptor_channels, config.warp.widths
         self.upsample = config.warp.upsample
         self.entry = conv(2, channels, widths[0] * START_DEPTH, 1, norm=other)
-        self.blocks = nn.ModuleList(
-            AdaptiveResBlock3d(a, b, channels, other) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.blocks = nn.ModuleList(AdaptiveResBlock3d(a, b, channels, other) for a, b in pairwise(widths))
         self.norm = AdaptiveGroupNorm(widths[-1], channels)
         self.to_offsets = conv(3, widths[-1], 3, 3, bias=True)
-        nn.init.zeros_(self.to_offsets.weight)
-        nn.init.zeros_(self.to_offsets.bias)
+        for parameter in self.to_offsets.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, embedding: Float[Tensor, "B E 4 4"]) -> Float[Tensor, "B 3 d h w"]:
         flat = embedding.flatten(2)

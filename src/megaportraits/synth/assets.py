@@ -127,8 +127,8 @@ class AssetLibrary:
         return next(iter(sorted((self.folder / "skins/masks").glob(f"{name}.*"))), None)
 
     def _read_topology(self) -> Topology:
-        own = self.folder / "topology.json"
-        text = read_text(own) if own.exists() else resources.files(__package__).joinpath("topology.json").read_text()
+        own, shipped = self.folder / "topology.json", resources.files("megaportraits.synth") / "topology.json"
+        text = read_text(own) if own.exists() else shipped.read_text()
         data = json.loads(text)
         margins = {side: tuple(pair) for side, pair in data.pop("lid_margins").items()}
         return Topology(lid_margins=margins, landmarks=tuple(data.pop("landmarks")), **data)

@@ -126,14 +126,21 @@ def sample_identity(library: AssetLibrary, rng: np.random.Generator, split: Spli
 
 
 def _floats(values) -> Color:
-    return tuple(float(v) for v in values)
+    first, second, third = (float(v) for v in values)
+    return first, second, third
 
 
 def _pick(rng: np.random.Generator, names: list[str], weights: Sequence[float] | None = None) -> str | None:
     """One name, None where there are none; always one draw, so that later draws do not depend on the folder."""
-    draw = rng.random()
     if not names:
+        rng.random()
         return None
+    return _choose(rng, names, weights)
+
+
+def _choose(rng: np.random.Generator, names: list[str], weights: Sequence[float] | None = None) -> str:
+    """One of at least one name, by one draw."""
+    draw = rng.random()
     cumulated = np.cumsum(weights if weights is not None else np.ones(len(names)))
     return names[min(int(np.searchsorted(cumulated, draw * cumulated[-1], side="right")), len(names) - 1)]
 
@@ -145,10 +152,10 @@ def _sample_skin(library, rng, split: Split, male: bool, age: float, ancestry) -
     same_sex = [n for n in toned if ("_female" in n) == (not male)] or toned
     likely = {"young": max(0.02, 1 - 2 * age), "middleage": max(0.05, 1 - 2.2 * abs(age - 0.4))}
     weights = [likely.get(n.split("_")[0], max(0.02, 2 * age - 0.7)) for n in same_sex]
-    color = _pick(rng, same_sex, weights)
+    color = _choose(rng, same_sex, weights)
     fine = [n for n in toned if library.skin_size(n) >= 1024]
     fine_same_sex = [n for n in fine if ("_female" in n) == (not male)] or fine or [color]
-    detail = _pick(rng, fine_same_sex)
+    detail = _choose(rng, fine_same_sex)
     return SkinSpec(
         color=color,
         detail=color if library.skin_size(color) >= 1024 and rng.random() < 0.6 else detail,
@@ -178,7 +185,7 @@ def _sample_hair(library, rng, split: Split, male: bool, age: float, ancestry) -
     fair = float(ancestry[2])
     grey = 2.2 * max(0.0, age - 0.3)
     color_weights = [1.2, 1.2, 0.3 + fair, 0.8 * fair, 0.35 * fair, 0.9 * fair, 0.4 * fair, 0.1 + grey, 0.7 * grey]
-    color = np.array(HAIR_COLORS[_pick(rng, list(HAIR_COLORS), color_weights)])
+    color = np.array(HAIR_COLORS[_choose(rng, list(HAIR_COLORS), color_weights)])
     color = color * np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.04, 3))
     return hair, _floats(np.clip(color, 0.004, 0.7))
 

@@ -39,7 +39,7 @@ def scalp_shade(library: AssetLibrary, part: Part, hair: Float[np.ndarray, "H 3"
     if part.material != "skin" or hair is None:
         return shade
     height = library.base.vertices[part.mesh.source_vertices, 1]
-    distance = scipy.spatial.cKDTree(hair).query(part.positions)[0]
+    distance = scipy.spatial.KDTree(hair).query(part.positions)[0]
     return np.exp(-((distance / SCALP_REACH_DM) ** 2)) * _smoothstep(*SCALP_FROM_Y, height)
 
 

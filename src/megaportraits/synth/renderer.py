@@ -34,7 +34,8 @@ def open_context() -> moderngl.Context:
         UserError: EGL is missing.
     """
     try:
-        return moderngl.create_standalone_context(backend="egl")
+        # moderngl's stub types each setting as a whole dict of settings.
+        return moderngl.create_standalone_context(backend="egl")  # pyright: ignore[reportArgumentType]
     except Exception as error:  # moderngl raises bare Exception
         raise UserError(
             f"no off-screen OpenGL (EGL) context could be made ({error}); on Debian or Ubuntu install it with "
@@ -92,7 +93,7 @@ class Renderer:
         self._shadow_map.compare_func = "<="
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
         self._shadow_target = self.context.framebuffer(depth_attachment=self._shadow_map)
-        side = (SUPERSAMPLING * size_px,) * 2
+        side = (SUPERSAMPLING * size_px, SUPERSAMPLING * size_px)
         depth = self.context.depth_renderbuffer(side)
         self._target = self.context.framebuffer([self.context.renderbuffer(side, 4)], depth)
 
@@ -153,19 +154,20 @@ class Renderer:
         for part, texture in zip(head.person.parts, head.textures, strict=True):
             if part.material in materials:
                 texture.use(0)
-                self.depth_program["cut_out"].value = part.material in CUT_OUT
+                self.depth_program["cut_out"] = part.material in CUT_OUT
                 _render(head.arrays[self.depth_program], part)
 
     def _draw_parts(self, head: HeadOnGpu) -> None:
         """Opaque parts, then solid hair, then brows, lashes and loose hair blended over them."""
         self._shadow_map.use(1)
-        self.surface_program["shadow_map"].value = 1
+        self.surface_program["shadow_map"] = 1
         opaque = [p for p in MATERIALS if p not in CUT_OUT]
         self.context.disable(moderngl.BLEND)
         self._draw_materials(head, opaque, 0.0, 2.0)
         self._draw_materials(head, ["hair"], HAIR_SOLID_ALPHA, 2.0)
         self.context.enable(moderngl.BLEND)
-        self.context.blend_func = (
+        # moderngl's stub knows the form with two factors only.
+        self.context.blend_func = (  # pyright: ignore[reportAttributeAccessIssue]
             moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA,
         )  # fmt: skip
         self._target.depth_mask = False
@@ -190,7 +192,7 @@ class Renderer:
                 _render(head.arrays[self.surface_program], part)
 
     def _program(self, vertex: str, fragment: str) -> moderngl.Program:
-        folder = resources.files(__package__).joinpath("shaders")
+        folder = resources.files("megaportraits.synth").joinpath("shaders")
         return self.context.program(
             vertex_shader=folder.joinpath(vertex).read_text(), fragment_shader=folder.joinpath(fragment).read_text()
         )

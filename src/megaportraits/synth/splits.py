@@ -14,7 +14,7 @@ Split = Literal["train", "held_out"]
 @functools.cache
 def held_out_assets() -> dict[str, frozenset[str]]:
     """kind -> names that training identities never wear (`splits.json`)."""
-    data = json.loads(resources.files(__package__).joinpath("splits.json").read_text())
+    data = json.loads(resources.files("megaportraits.synth").joinpath("splits.json").read_text())
     return {kind: frozenset(names) for kind, names in data.items()}
 
 

@@ -1,6 +1,6 @@
 """Values for the shaders' uniforms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import moderngl
 import numpy as np
@@ -14,16 +14,17 @@ LIP_VARIATION = np.array([0.05, 0.08, 0.07])
 MAKEUP = np.array([0.05, 0.38, 0.30])
 
 
-def set_uniforms(program: moderngl.Program, values: dict[str, int | float | Sequence[float] | np.ndarray]) -> None:
+def set_uniforms(program: moderngl.Program, values: Mapping[str, int | float | Sequence[float] | np.ndarray]) -> None:
     """Uniforms by name; those that the compiler dropped are left out. Matrices come row-major."""
     for name, value in values.items():
-        if name not in program:
+        uniform = program.get(name, None)
+        if not isinstance(uniform, moderngl.Uniform):
             continue
         if isinstance(value, np.ndarray):
             ordered = value.swapaxes(-1, -2) if value.shape[-2:] == (4, 4) else value
-            program[name].write(np.ascontiguousarray(ordered, np.float32).tobytes())
+            uniform.write(np.ascontiguousarray(ordered, np.float32).tobytes())
         else:
-            program[name].value = value
+            uniform.value = value
 
 
 def set_pose(

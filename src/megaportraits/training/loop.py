@@ -27,7 +27,13 @@ from megaportraits.config import LoopConfig, OptimiserConfig
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
 from megaportraits.training.log import Log
-from megaportraits.training.optim import build_optimiser, learning_rate, optimiser_tensors, restore_optimiser, update_average
+from megaportraits.training.optim import (
+    build_optimiser,
+    learning_rate,
+    optimiser_tensors,
+    restore_optimiser,
+    update_average,
+)
 
 Terms = dict[str, tuple[Tensor, float]]
 """Raw value and weight of each loss term, by name."""
@@ -37,10 +43,14 @@ Terms = dict[str, tuple[Tensor, float]]
 class Stage(Protocol):
     """What a stage gives to the loop."""
 
-    generator: nn.Module
-    discriminator: nn.Module | None
     collate: Callable[[list], Any]
     batch: int
+
+    @property
+    def generator(self) -> nn.Module: ...
+
+    @property
+    def discriminator(self) -> nn.Module | None: ...
 
     def dataset(self, length: int) -> Dataset: ...
 
@@ -139,7 +149,7 @@ class Trainer:
         return values
 
     def _play(self, name: str, terms_of: Callable[[], Terms]) -> dict[str, float]:
-        """One optimiser step of one network; a step with a loss or gradient that is not finite is skipped and counted."""
+        """One optimiser step of one network; skipped and counted where the loss or a gradient is not finite."""
         player = self.players[name]
         with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
             terms = terms_of()
