@@ -42,6 +42,8 @@ def read_model(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, T
     config = read_json(folder / "config.json")
     if config.get("kind") != kind:
         raise UserError(f"{folder} holds a '{config.get('kind')}' model, but a '{kind}' model was wanted")
+    if "model" not in config:
+        raise UserError(f"{folder}/config.json names no model sizes; restore it from a backup or write it again")
     if config.get("schema_version") != SCHEMA_VERSION:
         raise UserError(
             f"{folder} has schema version {config.get('schema_version')}, this program reads {SCHEMA_VERSION}; "

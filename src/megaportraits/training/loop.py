@@ -200,7 +200,8 @@ class Trainer:
             for name, player in self.players.items():
                 write_tensors(state / f"{name}.safetensors", player.network.state_dict())
                 write_tensors(state / f"{name}_optimiser.safetensors", optimiser_tensors(player.optimiser))
-            write_json(state / "loop.json", {"step": self.step, "skipped": self.skipped, "config": self.config})
+            facts = {"step": self.step, "skipped": self.skipped, "scaler": self.scaler.state_dict()}
+            write_json(state / "loop.json", facts | {"config": self.config})
         for old in checkpoints(self.output)[: -self.loop.keep]:
             shutil.rmtree(old)
         return target
@@ -211,17 +212,26 @@ class Trainer:
             return
         state = found[-1] / "state"
         facts = read_json(state / "loop.json")
-        different = sorted(k for k in self.config if k != "output" and facts["config"].get(k) != self.config[k])
+        old, new = _decisive(facts["config"]), _decisive(self.config)
+        different = sorted(k for k in new if old.get(k) != new[k])
         if different:
             raise UserError(
                 f"{self.output} holds a run with other settings ({', '.join(different)}); "
                 "choose another --output, or use --start-from for a warm restart"
             )
         self.step, self.skipped = facts["step"], facts["skipped"]
+        self.scaler.load_state_dict(facts["scaler"])
         self.average.load_state_dict(read_tensors(state / "average.safetensors"))
         for name, player in self.players.items():
             player.network.load_state_dict(read_tensors(state / f"{name}.safetensors"))
             restore_optimiser(player.optimiser, read_tensors(state / f"{name}_optimiser.safetensors"))
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a resumed run must share: all but where it is, how it is logged, and what computes it."""
+    free = ("threads", "workers", "device", "keep", "log_every", "pictures_every", "checkpoint_every")
+    loop = {k: v for k, v in config["loop"].items() if k not in free}
+    return {k: v for k, v in config.items() if k != "output"} | {"loop": loop}
 
 
 def checkpoints(output: Path) -> list[Path]:
