@@ -1,7 +1,8 @@
 """A first result without any file of one's own: a rendered person, driven by another rendered person's motion.
 
-Both are of the held-out split, which no shipped weights have seen: `megaportraits synth --split held_out --seed 7
---clips 4 --frames 75 --step 1`, source = first frame of clip 3, driver = clip 2. CC0 content.
+Both wear held-out assets only, which no shipped weights have seen. Source: first frame of id00005_motion00003 of the
+truth set (`recipes/truth_scoreboard.sh`); driver: `megaportraits synth --split held_out --seed 28 --clips 1
+--motion-of 2 --frames 75 --step 1`. CC0 content.
 """
 
 from importlib import resources
