@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from megaportraits.animate import Animator, shipped_weights
+from megaportraits.animate import Animator, leave_a_core, shipped_weights
 from megaportraits.checkpoint import write_json
 from megaportraits.config import EvaluateConfig, to_dict
 from megaportraits.evaluate.frames import spread
@@ -34,6 +34,7 @@ def evaluate(config: EvaluateConfig) -> None:
     Raises:
         UserError: no weights, no data of the kind that the protocol needs, or the output cannot be written.
     """
+    leave_a_core()
     output, weights = Path(config.output), Path(config.weights or shipped_weights())
     animator = Animator.load(weights, config.device)
     digest = weights_hash(weights)  # now: a training run may remove its old checkpoints meanwhile
