@@ -9,7 +9,9 @@ from megaportraits.config import (
     DISCRIMINATOR_PRESETS,
     MODEL_PRESETS,
     BaseTraining,
+    EvaluateConfig,
     G2DConfig,
+    LoopConfig,
     LossWeights,
     ModelConfig,
     PoseTraining,
@@ -47,6 +49,26 @@ def test_unknown_fields_are_refused_at_any_depth_with_the_known_ones():
 def test_sizes_that_do_not_fit_are_refused(change, sentence):
     with pytest.raises(UserError, match=sentence):
         ModelConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (LoopConfig, "steps", 0),
+        (LoopConfig, "keep", 0),
+        (LoopConfig, "pictures_every", 0),
+        (LoopConfig, "workers", -1),
+        (BaseTraining, "batch", 0),
+        (BaseTraining, "drivers_per_source", 0),
+        (BaseTraining, "size_px", -32),
+        (PoseTraining, "batch", 0),
+        (EvaluateConfig, "count", 0),
+    ],
+)
+def test_numbers_that_are_too_small_are_refused_by_name(kind, name, value):
+    needed = {LoopConfig: (), EvaluateConfig: ("data", "output")}.get(kind, ("run",))
+    with pytest.raises(UserError, match=f"{name} is {value}; give at least"):
+        kind(*needed, **{name: value})
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():

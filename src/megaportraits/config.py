@@ -217,6 +217,13 @@ def _convert(hint: Any, value: Any) -> Any:
     return value
 
 
+def _check_at_least(config: Any, least: int, *names: str) -> None:
+    """Refuse whole numbers that are too small."""
+    for name in names:
+        if getattr(config, name) < least:
+            raise UserError(f"{name} is {getattr(config, name)}; give at least {least}")
+
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """Augmentation of training frames (4.1, B.1; strengths: docs/paper.md)."""
@@ -298,6 +305,10 @@ class LoopConfig:
     workers: int = 0
     """Processes that load data; 0 loads in the training process."""
 
+    def __post_init__(self):
+        _check_at_least(self, 1, "steps", "checkpoint_every", "keep", "log_every", "pictures_every")
+        _check_at_least(self, 0, "threads", "workers")
+
 
 @dataclass(frozen=True)
 class BaseTraining:
@@ -330,7 +341,11 @@ class BaseTraining:
     masked_losses: bool = False
     """Take all losses on the foreground only, as the paper writes; else on pictures composited over grey."""
     cache_gb: float = 4.0
-    """Memory for decoded clips."""
+    """Memory for decoded clips, of each process that loads data."""
+
+    def __post_init__(self):
+        _check_at_least(self, 1, "batch", "drivers_per_source")
+        _check_at_least(self, 0, "size_px")
 
 
 @dataclass(frozen=True)
@@ -357,7 +372,10 @@ class PoseTraining:
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(1e-3, 1e-5, (0.9, 0.999)))
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=20_000))
     cache_gb: float = 4.0
-    """Memory for decoded clips."""
+    """Memory for decoded clips, of each process that loads data."""
+
+    def __post_init__(self):
+        _check_at_least(self, 1, "batch")
 
 
 @dataclass(frozen=True)
@@ -385,5 +403,4 @@ class EvaluateConfig:
     """Where to compute; auto takes a GPU where there is one."""
 
     def __post_init__(self):
-        if self.count < 1 or self.frames < 1:
-            raise UserError(f"count is {self.count} and frames {self.frames}; give at least 1 of each")
+        _check_at_least(self, 1, "count", "frames")

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import AugmentConfig, PoseTraining
-from megaportraits.data.clips import find_clips
+from megaportraits.data.clips import find_clips, read_info
 from megaportraits.data.pairs import FrameStore, PairDataset, PoseDataset, collate_pairs, collate_poses, frame_tensors
 from megaportraits.errors import UserError
 from megaportraits.tensors import Pair, stack
@@ -114,8 +115,22 @@ def test_store_keeps_the_most_recently_used_clips_within_its_budget(drawn_clips)
     assert decoded == ["clip0", "clip1", "clip2", "clip1"]
 
 
+def test_more_drivers_than_frames_are_refused(store):
+    PairDataset(store, PLAIN, 5, seed=0, length=1)[0]
+    with pytest.raises(UserError, match="has 6 frames, too few for a source and 6 drivers"):
+        PairDataset(store, PLAIN, 6, seed=0, length=1)[0]
+
+
 def test_find_clips_keeps_the_split_and_says_where_it_looked(drawn_clips, tmp_path):
     assert [c.name for c in find_clips([drawn_clips], "held_out")] == ["other"]
     assert len(find_clips([drawn_clips])) == 5
     with pytest.raises(UserError, match=str(tmp_path)):
         find_clips([tmp_path], "train")
+
+
+def test_a_clip_description_with_other_fields_is_refused(drawn_clips, tmp_path):
+    description = read_json(drawn_clips / "clip0" / "clip.json")
+    for changed in (description | {"mood": "good"}, {k: v for k, v in description.items() if k != "fps"}):
+        write_json(tmp_path / "clip.json", changed)
+        with pytest.raises(UserError, match="lacks a field or has an unknown one"):
+            read_info(tmp_path)

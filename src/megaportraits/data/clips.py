@@ -112,7 +112,12 @@ def read_info(path: str | Path) -> ClipInfo:
     data = read_json(Path(path) / "clip.json")
     if data.get("schema_version") != SCHEMA_VERSION:
         raise UserError(f"{path} has clip schema {data.get('schema_version')}, this program reads {SCHEMA_VERSION}")
-    return ClipInfo(**data)
+    try:
+        return ClipInfo(**data)
+    except TypeError as error:
+        raise UserError(
+            f"{path}/clip.json lacks a field or has an unknown one ({error}); make the clip again"
+        ) from error
 
 
 def read_truth(path: str | Path) -> Truth:

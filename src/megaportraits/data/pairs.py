@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from megaportraits.config import AugmentConfig, PoseTraining
 from megaportraits.data import augment
 from megaportraits.data.clips import read_clip
+from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, Pair, View, stack
 
 
@@ -83,10 +84,19 @@ class PairDataset(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> tuple[View, View, int]:
-        """(source, drivers, clip number): views of batch size 1 and `drivers_per_source`."""
+        """(source, drivers, clip number): views of batch size 1 and `drivers_per_source`.
+
+        Raises:
+            UserError: the drawn clip has too few frames.
+        """
         generator = _generator(self.seed, index)
         clip = int(torch.randint(len(self.store), (), generator=generator))
         count = len(self.store[clip][0])
+        if count <= self.drivers:
+            raise UserError(
+                f"{self.store.clips[clip]} has {count} frames, too few for a source and {self.drivers} drivers; "
+                "use fewer drivers per source, or leave the clip out"
+            )
         frames = torch.randperm(count, generator=generator)[: self.drivers + 1].tolist()
         mirrored = augment.uniform(generator, 0.0, 1.0) < self.config.flip
         jitter_seed = int(torch.randint(2**31, (), generator=generator))
