@@ -1,7 +1,5 @@
 """Tiny training runs on drawn clips."""
 
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +7,6 @@ import pytest
 from runs import FAST, LOOP, make_trainer
 
 from megaportraits.config import AugmentConfig, BaseTraining, LossWeights, PoseTraining
-
-
-@pytest.fixture(autouse=True)
-def _handlers() -> Iterator[None]:
-    """The loop listens to signals; give the handlers back."""
-    kept = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for name, handler in kept.items():
-        signal.signal(name, handler)
 
 
 @pytest.fixture

@@ -67,6 +67,21 @@ def test_writing_checkpoints_does_not_disturb_the_run(base_config, tmp_path):
     assert [k for k in a if not torch.equal(a[k], b[k])] == []
 
 
+def test_signal_handlers_come_back_after_a_run(pose_config):
+    names = (signal.SIGTERM, signal.SIGINT)
+    before, during = [signal.getsignal(n) for n in names], []
+    look = at_step(1, lambda stage: during.extend(signal.getsignal(n) for n in names))
+    make_trainer(pose_config, look).run()
+    assert [signal.getsignal(n) for n in names] == before
+    assert not set(during) & set(before)
+
+
+def test_an_output_that_cannot_be_written_is_a_user_error(pose_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        make_trainer(replace(pose_config, output=str(tmp_path / "file" / "run"))).run()
+
+
 def test_only_the_newest_checkpoints_are_kept(pose_config):
     config = replace(pose_config, loop=replace(pose_config.loop, checkpoint_every=1, keep=2))
     make_trainer(config).run()

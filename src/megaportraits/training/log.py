@@ -10,15 +10,27 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from megaportraits.errors import UserError
+
 
 class Log:
-    """Writes into OUTPUT/log; use as a context manager."""
+    """Writes into OUTPUT/log; use as a context manager.
+
+    Raises:
+        UserError: TensorBoard is not installed, or the folder cannot be written.
+    """
 
     def __init__(self, output: Path, first_step: int, steps: int):
-        from torch.utils.tensorboard import SummaryWriter
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise UserError("training needs tensorboard; install with: pip install 'megaportraits[train]'") from error
 
         self.folder = output / "log"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {output} ({error.strerror}); choose another --output") from error
         self.board = SummaryWriter(str(self.folder), purge_step=first_step or None)
         self.bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True, mininterval=2)
 

@@ -9,6 +9,7 @@ Everything random is a function of (seed, step), so the cursor is the step, and 
 one on the same machine. Raw loss values are logged; weights are applied here and nowhere else.
 """
 
+import contextlib
 import copy
 import shutil
 import signal
@@ -115,8 +116,7 @@ class Trainer:
 
     def run(self) -> Path:
         """Train; the folder of the last checkpoint."""
-        self._listen()
-        with Log(self.output, self.step, self.loop.steps) as log:
+        with self._listening(), Log(self.output, self.step, self.loop.steps) as log:
             for batch in self._batches():
                 batch = self.stage.to_device(batch, self.device)
                 values = self._train_step(batch)
@@ -126,7 +126,7 @@ class Trainer:
                     self.save()
                 if self.stopping:
                     break
-        return self.save()
+            return self.save()
 
     def _batches(self) -> Iterator[Any]:
         batch, length = self.stage.batch, self.loop.steps * self.stage.batch
@@ -180,12 +180,19 @@ class Trainer:
             if pictures is not None:
                 log.pictures(self.step, pictures)
 
-    def _listen(self) -> None:
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the run after the present step; the handlers of before come back with the end."""
+
         def stop(number, frame):
             self.stopping = True
 
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, stop)
+        kept = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for name, handler in kept.items():
+                signal.signal(name, handler)
 
     def save(self) -> Path:
         """Write `step-N`, atomically; older checkpoints beyond `keep` are deleted."""
