@@ -1,5 +1,7 @@
 """L_IN and its network."""
 
+import os
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +11,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+from megaportraits.data.pictures import read_picture
+from megaportraits.data.video import read_frames
 from megaportraits.errors import UserError
 from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import SqueezeNetFeatures, load_squeezenet
 
-ROOT = Path(__file__).resolve().parents[2]
-SQUEEZENET = ROOT.parent / "shared/nets/squeezenet1_0_imagenet.npz"
-PHOTOS = ROOT.parent / "shared/real/photos"
+SQUEEZENET = Path(os.environ.get("MEGAPORTRAITS_SQUEEZENET", ""))
+"""The network's file, which does not ship."""
+DEMO = Path(str(resources.files("megaportraits.demo")))
 
 
 class TwoLayers(nn.Module):
@@ -81,18 +85,20 @@ def test_loader_reads_its_own_names_and_refuses_missing_or_misshapen_arrays(tmp_
             load_squeezenet(tmp_path / f"{broken}.npz")
     with pytest.raises(UserError, match="no file"):
         load_squeezenet(tmp_path / "absent.npz")
+    (tmp_path / "text.npz").write_text("not what it says\n")
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    for other in ("text.npz", "single.npy"):
+        with pytest.raises(UserError, match="not a readable"):
+            load_squeezenet(tmp_path / other)
 
 
-@pytest.mark.skipif(not SQUEEZENET.is_file(), reason="needs squeezenet1_0_imagenet.npz, which does not ship")
+@pytest.mark.skipif(not SQUEEZENET.is_file(), reason="MEGAPORTRAITS_SQUEEZENET names no .npz of SqueezeNet 1.0")
 def test_true_weights_tell_pictures_apart():
-    """A slightly darker photo is far nearer to the photo than another photo is."""
+    """A slightly darker picture is far nearer to the picture than another person's is."""
     network = load_squeezenet(SQUEEZENET)
-    photos = sorted(p for p in PHOTOS.rglob("*") if p.suffix in (".jpg", ".png"))[:2]
-    if len(photos) < 2:
-        pytest.skip("needs two photos beside the weights")
+    pictures = read_picture(DEMO / "source.png"), next(read_frames(DEMO / "driver.mp4"))
     a, b = (
-        torch.from_numpy(np.array(Image.open(p).convert("RGB").resize((128, 128)))).permute(2, 0, 1)[None] / 255
-        for p in photos
+        torch.from_numpy(np.array(Image.fromarray(p).resize((128, 128)))).permute(2, 0, 1)[None] / 255 for p in pictures
     )
     darker, other = (perceptual_loss(network, x, a, 1).item() for x in (a * 0.95, b))
     assert 0 < darker < 0.5 * other

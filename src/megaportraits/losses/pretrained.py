@@ -5,6 +5,7 @@
 | SqueezeNet 1.0, ImageNet | `.npz` of the original Caffe weights (conv1, fire2 ... fire9; OIHW) | DeepScale, BSD |
 """
 
+import zipfile
 from pathlib import Path
 from typing import cast
 
@@ -57,11 +58,11 @@ def load_squeezenet(path: str | Path) -> SqueezeNetFeatures:
     """The frozen network from a `.npz` with `<layer>.weight` and `<layer>.bias` arrays.
 
     Raises:
-        UserError: no such file, or a layer is missing or has another shape.
+        UserError: no such file, not a `.npz`, or a layer is missing or has another shape.
     """
     if not Path(path).is_file():
         raise UserError(f"no file {path}: give the .npz of SqueezeNet 1.0 (ImageNet) or leave perceptual_weights empty")
-    network, arrays = SqueezeNetFeatures(), np.load(path)
+    network, arrays = SqueezeNetFeatures(), _arrays(Path(path))
     tensors = {}
     for key, tensor in network.state_dict().items():
         name = key.removeprefix("fires.").replace(".", "/", 1) if key.startswith("fires.") else key
@@ -72,3 +73,13 @@ def load_squeezenet(path: str | Path) -> SqueezeNetFeatures:
         tensors[key] = torch.from_numpy(arrays[name])
     network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path) as archive:
+            return dict(archive)
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is not a readable .npz file; give the weights named in `losses/pretrained.py`"
+        ) from error
