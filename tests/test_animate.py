@@ -93,6 +93,12 @@ def test_driving_needs_a_source(driver):
         fresh.drive(np.zeros((64, 64, 3), np.uint8))
 
 
+def test_driver_crops_must_be_square(animator):
+    animator.set_source(SOURCE)
+    with pytest.raises(UserError, match="square"):
+        animator.drive(np.zeros((64, 48, 3), np.uint8))
+
+
 def test_no_face_is_a_user_error(animator, driver, tmp_path):
     grey = np.full((96, 96, 3), 128, np.uint8)
     write_video(tmp_path / "grey.mp4", [grey] * 4, 25)

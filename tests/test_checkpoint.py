@@ -95,3 +95,10 @@ def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"), replacing(tmp_path / "file" / "below.txt"):
         pass
+
+
+def test_a_folder_in_the_place_of_a_file_is_a_user_error(tmp_path):
+    (tmp_path / "scores.json").mkdir()
+    with pytest.raises(UserError, match="cannot write"):
+        write_json(tmp_path / "scores.json", {})
+    assert [p.name for p in tmp_path.rglob("*")] == ["scores.json"]

@@ -108,11 +108,14 @@ class Animator:
         """`drive` for several crops at once.
 
         Raises:
-            UserError: no source is set.
+            UserError: no source is set, or a crop is not square.
         """
         source = self._source
         if source is None:
             raise UserError("no source is set; call set_source with a picture before driving it")
+        for crop in crops:
+            if crop.shape[0] != crop.shape[1]:
+                raise UserError(f"a driver crop of shape {crop.shape} came; give square ones, as SquareCrop.cut makes")
         motion = self.model.motion(self._tensor(crops))
         prediction = self.model.render(source.canonical.repeat(len(crops)), motion)
         painted = prediction.rgb.float().permute(0, 2, 3, 1).cpu().numpy()
@@ -152,14 +155,13 @@ class Animator:
         with VideoWriter(output, info.fps, width, self.size_px, audio_from=Path(driver)) as writer:
             square = video_square(driver)
             timed_crops = ((time_s, square.cut(f, self.size_px)) for time_s, f in read_timed_frames(driver))
-            bar = tqdm(total=info.frame_count, unit="frame", disable=None if progress else True)
-            for batch in _batches(timed_crops, _BATCH[self.device.type]):
-                crops = [crop for _, crop in batch]
-                for (time_s, crop), frame in zip(batch, self.drive_batch(crops), strict=True):
-                    shown = np.hstack([current.crop, crop, frame.rgb]) if side_by_side else frame.rgb
-                    writer.write(shown, time_s)
-                bar.update(len(batch))
-            bar.close()
+            with tqdm(total=info.frame_count, unit="frame", disable=None if progress else True) as bar:
+                for batch in _batches(timed_crops, _BATCH[self.device.type]):
+                    crops = [crop for _, crop in batch]
+                    for (time_s, crop), frame in zip(batch, self.drive_batch(crops), strict=True):
+                        shown = np.hstack([current.crop, crop, frame.rgb]) if side_by_side else frame.rgb
+                        writer.write(shown, time_s)
+                    bar.update(len(batch))
 
     @torch.inference_mode()
     def _canonical(self, crop: np.ndarray, matte: np.ndarray) -> Canonical:

@@ -18,7 +18,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     file or a folder by the caller; an existing folder at `path` is replaced as a whole.
 
     Raises:
-        UserError: the folder of `path` cannot be created or written.
+        UserError: the folder of `path` cannot be created or written, or a folder stands where a file shall be (or
+            the other way round).
     """
     target = Path(path)
     try:
@@ -31,10 +32,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = scratch / target.name
     try:
         yield temporary
+        _move(temporary, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _move(temporary: Path, target: Path) -> None:
+    try:
         if target.is_dir() and temporary.is_dir():
             shutil.rmtree(target)
         if temporary.is_file():
             temporary.chmod(0o644)
         os.replace(temporary, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"cannot write {target} ({error.strerror}); choose another output path") from error
