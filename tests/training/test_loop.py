@@ -166,6 +166,25 @@ def test_the_log_holds_raw_values_of_every_step(pose_config):
     assert one["error_deg"] > 1
 
 
+def test_steps_that_are_made_again_are_logged_once(pose_config):
+    """A run that is killed has logged steps after its last checkpoint, perhaps half a line."""
+
+    class Killed(Exception):
+        pass
+
+    def kill(stage):
+        raise Killed
+
+    config = replace(pose_config, loop=replace(pose_config.loop, checkpoint_every=2))
+    with pytest.raises(Killed):
+        make_trainer(config, at_step(5, kill)).run()
+    log = Path(config.output) / "log/scalars.jsonl"
+    assert [json.loads(t)["step"] for t in log.read_text().splitlines()] == [1, 2, 3, 4, 5]
+    log.write_text(log.read_text() + '{"step": 6, "sca')
+    make_trainer(config).run()
+    assert [json.loads(t)["step"] for t in log.read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+
+
 def test_workers_do_not_change_the_run(pose_config, tmp_path):
     config = replace(pose_config, loop=replace(pose_config.loop, steps=2))
     alone = make_trainer(config).run()

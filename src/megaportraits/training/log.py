@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from megaportraits.errors import UserError
+from megaportraits.files import replacing
 
 
 class Log:
@@ -31,6 +32,7 @@ class Log:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write {output} ({error.strerror}); choose another --output") from error
+        self._forget_after(first_step)
         self.board = SummaryWriter(str(self.folder), purge_step=first_step or None)
         self.bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True, mininterval=2)
 
@@ -40,6 +42,15 @@ class Log:
     def __exit__(self, kind, error, trace) -> None:
         self.bar.close()
         self.board.close()
+
+    def _forget_after(self, step: int) -> None:
+        """Drop the scalars of steps after the checkpoint from which the run goes on: they are made again."""
+        path = self.folder / "scalars.jsonl"
+        if path.is_file():
+            lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            kept = [line for line in lines if json.loads(line)["step"] <= step]
+            with replacing(path) as temporary:
+                temporary.write_text("".join(kept))
 
     def advance(self, loss: float) -> None:
         """One step done."""
