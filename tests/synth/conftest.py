@@ -38,7 +38,7 @@ def egl():
 
 @pytest.fixture(scope="session")
 def real_library() -> AssetLibrary:
-    folder = Path(os.environ.get("MEGAPORTRAITS_ASSETS", Path(__file__).parents[3] / "shared/heads"))
+    folder = Path(os.environ.get("MEGAPORTRAITS_ASSETS", ""))
     if not (folder / "3dobjs").is_dir():
         pytest.skip("no MakeHuman assets: set MEGAPORTRAITS_ASSETS to a data folder")
     return AssetLibrary(folder)

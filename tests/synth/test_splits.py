@@ -1,5 +1,7 @@
 """Held-out assets never train."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,10 @@ def test_splits_share_no_asset_of_the_real_library(real_library):
     for kind, names in held_out_assets().items():
         assert names <= set(real_library.skins if kind == "skins" else real_library.proxies[kind])
     check_split(real_library, 60)
+
+
+def test_a_motion_that_is_named_twice_is_performed_once():
+    assert SynthConfig(Path("heads"), Path("clips"), motion_of="3, 0,3").motions == (3, 0)
 
 
 @pytest.mark.parametrize("wrong", [{"clips": 0}, {"size": 33}, {"seed": -1}, {"motion_of": "1;2"}])

@@ -55,5 +55,5 @@ class SynthConfig:
 
     @property
     def motions(self) -> tuple[int, ...]:
-        """The numbers in `motion_of`."""
-        return tuple(int(number) for number in self.motion_of.split(",")) if self.motion_of else ()
+        """The numbers in `motion_of`, each once."""
+        return tuple(dict.fromkeys(int(number) for number in self.motion_of.split(","))) if self.motion_of else ()
