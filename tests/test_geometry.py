@@ -90,6 +90,9 @@ def test_six_numbers_make_a_rotation(generator):
 def test_rotation_error_is_the_angle_between():
     a, b = pose_of(10, 20, 30).rotation, pose_of(10, 20, 30).rotation @ pose_of(pitch=40).rotation
     assert geometry.rotation_error_deg(a, b).item() == pytest.approx(40, abs=1e-3)
+    near = pose_of(11, 20, 30).rotation
+    with torch.autocast("cpu", torch.bfloat16):
+        assert geometry.rotation_error_deg(a, near).item() == pytest.approx(1, abs=0.01)
 
 
 def test_theta_is_the_inverse_of_the_pose_matrix():
