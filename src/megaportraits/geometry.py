@@ -128,9 +128,15 @@ def apply_matrix(matrix: Float[Tensor, "B 4 4"], points: Float[Tensor, "B *shape
     return flat.view(points.shape)
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """Arithmetic in fp32 inside mixed precision: half-precision coordinates are off by a part of a voxel."""
+    return torch.autocast("cpu" if device.type == "meta" else device.type, enabled=False)
+
+
 def sample(values: Float[Tensor, "B C *size"], grid: Float[Tensor, "B *out n"]) -> Float[Tensor, "B C *out"]:
     """Read pictures (n = 2) or volumes (n = 3) at grid positions: the project's only `grid_sample`."""
-    return F.grid_sample(values, grid.to(values.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
+    read = F.grid_sample(values.float(), grid.float(), mode="bilinear", padding_mode="zeros", align_corners=False)
+    return read.to(values.dtype)
 
 
 def _border_sample(values: Float[Tensor, "B C *size"], grid: Float[Tensor, "B *out n"]) -> Float[Tensor, "B C *out"]:
@@ -152,8 +158,9 @@ def compose_driver_grid(
     rigid grid. Paper: A.1; composition is ours.
     """
     grid = identity_grid(shape, offsets.device).expand(len(offsets), *shape, 3)
-    rigid = apply_matrix(theta(pose).float(), grid)
-    return rigid + _offsets_at(offsets.float(), rigid)
+    with full_precision(offsets.device):
+        rigid = apply_matrix(theta(pose).float(), grid)
+        return rigid + _offsets_at(offsets.float(), rigid)
 
 
 def compose_source_grid(
@@ -164,17 +171,21 @@ def compose_source_grid(
     Equal to resampling by the inverse pose, then by the expression warp. Paper: A.1; composition is ours.
     """
     grid = identity_grid(shape, offsets.device).expand(len(offsets), *shape, 3)
-    return apply_matrix(pose_matrix(pose).float(), grid + _offsets_at(offsets.float(), grid))
+    with full_precision(offsets.device):
+        return apply_matrix(pose_matrix(pose).float(), grid + _offsets_at(offsets.float(), grid))
 
 
 def face_region_grid(pose: HeadPose, size: int) -> Float[Tensor, "B S S 2"]:
     """Where to read the crop to get the face upright and centred: theta's 2D similarity (centre, size, roll)."""
-    centre = torch.tensor(FACE_CENTRE, device=pose.scale.device, dtype=pose.scale.dtype).expand(len(pose.scale), 1, 3)
-    centre_xy = apply_matrix(pose_matrix(pose), centre)[:, 0, :2]
-    roll = torch.atan2(pose.rotation[:, 1, 0], pose.rotation[:, 0, 0])
-    upright = _axis_rotation(2, roll)[:, :2, :2] * (FACE_HALF_SIDE * pose.scale)[:, None, None]
-    grid = identity_grid((size, size), pose.scale.device, pose.scale.dtype)
-    return torch.einsum("bij,hwj->bhwi", upright, grid) + centre_xy[:, None, None]
+    with full_precision(pose.scale.device):
+        centre = torch.tensor(FACE_CENTRE, device=pose.scale.device, dtype=pose.scale.dtype).expand(
+            len(pose.scale), 1, 3
+        )
+        centre_xy = apply_matrix(pose_matrix(pose), centre)[:, 0, :2]
+        roll = torch.atan2(pose.rotation[:, 1, 0], pose.rotation[:, 0, 0])
+        upright = _axis_rotation(2, roll)[:, :2, :2] * (FACE_HALF_SIDE * pose.scale)[:, None, None]
+        grid = identity_grid((size, size), pose.scale.device, pose.scale.dtype)
+        return torch.einsum("bij,hwj->bhwi", upright, grid) + centre_xy[:, None, None]
 
 
 @functools.lru_cache(maxsize=1)

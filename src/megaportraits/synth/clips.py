@@ -108,7 +108,7 @@ def clip_info(config: SynthConfig, person: Person, identity: int, motion: int) -
         fps=FPS,
         size_px=config.size,
         crop={},
-        source="rendered from MakeHuman's head assets",
+        source=_source(config),
         licence="CC0-1.0",
         split=config.split,
         landmark_ids=list(range(person.landmarks.rest.shape[0])),
@@ -139,17 +139,23 @@ def synthesise(config: SynthConfig) -> list[Path]:
     return [clip_folder(config, *clip) for clip in wanted]
 
 
+def _source(config: SynthConfig) -> str:
+    camera = "a neutral camera" if config.motion_of else "its own camera"
+    return f"rendered from MakeHuman's head assets, {camera}"
+
+
 def _is_kept(config: SynthConfig, identity: int, motion: int) -> bool:
     folder = clip_folder(config, identity, motion)
     if not is_complete(folder):
         return False
     info, frames = read_info(folder), len(read_truth(folder).scale)
-    found = (info.identity, info.motion, info.size_px, info.frame_step_s, frames)
-    asked = (_label(config, identity), _label(config, motion), config.size, config.step / FPS, config.frames)
+    found = (info.identity, info.motion, info.size_px, info.frame_step_s, frames, info.source)
+    names = (_label(config, identity), _label(config, motion))
+    asked = (*names, config.size, config.step / FPS, config.frames, _source(config))
     if found != asked:
         raise UserError(
-            f"{folder} holds another clip (identity, motion, size, frame step, frames: {found}, asked for {asked}); "
-            "choose another output folder"
+            f"{folder} holds another clip (identity, motion, size, frame step, frames, source: {found}, "
+            f"asked for {asked}); choose another output folder"
         )
     return True
 
