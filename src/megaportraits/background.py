@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-GREY = 0.5
-"""The constant colour that models paint under a matte."""
+from megaportraits.tensors import GREY
+
 _PERSON = 0.02
 _MARGIN = 1 / 32
 """Width of the strip around the person that is filled too, in sides: hair and soft edges reach beyond the matte."""

@@ -15,6 +15,15 @@ Bundle = TypeVar("Bundle")
 """A dataclass of this module, or a tensor."""
 
 
+GREY = 0.5
+"""The constant that models paint, and scores see, around the person."""
+
+
+def over_grey(rgb: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 3 H W"]:
+    """The foreground in front of constant grey, in [0, 1]."""
+    return rgb * matte + GREY * (1 - matte)
+
+
 @dataclass(frozen=True)
 class HeadPose:
     """Where the head is in the crop: p_crop = scale * rotation @ p_head + translation."""

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from mini_head import write_mini_head
 
 from megaportraits.errors import UserError
 from megaportraits.synth.assets import AssetLibrary
-from megaportraits.synth.mini_head import write_mini_head
 from megaportraits.synth.settings import SynthConfig
 
 

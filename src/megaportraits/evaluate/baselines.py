@@ -9,8 +9,7 @@ from torch import Tensor
 
 from megaportraits import geometry
 from megaportraits.data.augment import thin_plate_spline_grid
-from megaportraits.evaluate.frames import GREY
-from megaportraits.tensors import HeadPose
+from megaportraits.tensors import GREY, HeadPose
 
 _LEAST_DISTANCE = 0.04
 _BORDER_POINTS = 4

@@ -17,10 +17,8 @@ from megaportraits.data.track import video_square
 from megaportraits.data.video import read_frames
 from megaportraits.errors import UserError
 from megaportraits.evaluate.regions import check_landmarks
-from megaportraits.tensors import HeadPose
+from megaportraits.tensors import HeadPose, over_grey
 
-GREY = 0.5
-"""What stands behind every picture that is scored."""
 _LANDMARKS = 468
 _MATTE_NET_PX = 256
 
@@ -58,7 +56,7 @@ class Frames:
     def over_grey(self) -> Float[Tensor, "T 3 S S"]:
         """The person in front of grey, in [0, 1]."""
         matte = self.foreground()
-        return self.picture() * matte + GREY * (1 - matte)
+        return over_grey(self.picture(), matte)
 
 
 def spread(first: int, last: int, count: int) -> list[int]:

@@ -26,19 +26,11 @@ from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import load_squeezenet
 from megaportraits.models.base import BaseModel, checked_load
 from megaportraits.models.discriminator import Discriminator
-from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View
+from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, Trainer
 
-BACKDROP = 0.5
-"""The constant grey that the model paints around the person."""
-
 Batch = tuple[Pair, Tensor]
-
-
-def over_grey(rgb: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 3 H W"]:
-    """The foreground over constant grey."""
-    return rgb * matte + BACKDROP * (1 - matte)
 
 
 @dataclass(frozen=True)
