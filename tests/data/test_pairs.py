@@ -134,3 +134,20 @@ def test_a_clip_description_with_other_fields_is_refused(drawn_clips, tmp_path):
         write_json(tmp_path / "clip.json", changed)
         with pytest.raises(UserError, match="lacks a field or has an unknown one"):
             read_info(tmp_path)
+
+
+def test_the_expression_net_can_see_another_person_perform_the_drivers_frame(store):
+    """True cross pairs: only drivers are acted by another, at the same frame; clips of other motions never are."""
+    acted = AugmentConfig(0.0, 0.0, shape_sigma=0.0, severe_jitter=0.0, grey=0.0, acted_by_another=1.0)
+    source, drivers, clip = PairDataset(store, acted, 2, 1, 8)[0]
+    assert torch.allclose(drivers.motion_input, drivers.rgb, atol=1e-2), "nobody else performs this motion"
+
+    shared = FrameStore(store.clips, 32, 1.0)
+    shared.performances = {"the same for all": list(range(len(shared)))}
+    source, drivers, clip = PairDataset(shared, acted, 2, 1, 8)[0]
+    assert torch.allclose(source.motion_input, source.rgb, atol=1e-2)
+    frames = index_of(shared, clip, drivers.rgb)
+    for frame, seen in zip(frames, drivers.motion_input, strict=True):
+        others = torch.cat([frame_tensors(shared, other, frame)[0] for other in shared.others(clip)])
+        assert (others - seen).abs().amax((1, 2, 3)).min() < 1e-2
+        assert (drivers.rgb - seen).abs().amax((1, 2, 3)).min() > 0.05

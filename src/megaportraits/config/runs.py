@@ -30,6 +30,9 @@ class AugmentConfig:
     """Colour jitter of the motion encoder's input, drawn separately for source and driver."""
     grey: float = 0.05
     """Probability that the motion encoder's input loses its colour."""
+    acted_by_another: float = 0.0
+    """Probability that the expression net sees the driver's frame as another person performs it, where rendered clips
+    of the same motion are at hand (true cross pairs, ours); 0 is the paper's self-driving."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from megaportraits.config import AugmentConfig, PoseTraining
 from megaportraits.data import augment
-from megaportraits.data.clips import read_clip
+from megaportraits.data.clips import read_clip, read_info
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, Pair, View, stack
 
@@ -26,6 +26,9 @@ class FrameStore:
     def __init__(self, clips: Sequence[Path], size_px: int, cache_gb: float):
         self.clips = list(clips)
         self.size_px = size_px
+        self.performances: dict[str, list[int]] = {}
+        for index, path in enumerate(self.clips):
+            self.performances.setdefault(read_info(path).motion, []).append(index)
         self.budget = int(cache_gb * 2**30)
         self.used = 0
         self.cache: collections.OrderedDict[int, tuple[np.ndarray, np.ndarray, HeadPose]] = collections.OrderedDict()
@@ -44,6 +47,11 @@ class FrameStore:
                 del self.cache[oldest]
         self.cache.move_to_end(index)
         return self.cache[index]
+
+    def others(self, index: int) -> list[int]:
+        """Clips in which other people perform the motion of a clip."""
+        same = next(clips for clips in self.performances.values() if index in clips)
+        return [clip for clip in same if clip != index]
 
     def _bytes(self, index: int) -> int:
         return self.cache[index][0].nbytes + self.cache[index][1].nbytes
@@ -100,16 +108,30 @@ class PairDataset(Dataset):
         frames = torch.randperm(count, generator=generator)[: self.drivers + 1].tolist()
         mirrored = augment.uniform(generator, 0.0, 1.0) < self.config.flip
         jitter_seed = int(torch.randint(2**31, (), generator=generator))
-        views = [self._view(clip, frame, mirrored, jitter_seed, generator) for frame in frames]
-        return views[0], stack(views[1:]), clip
+        actor = self._actor(clip, generator)
+        source = self._view(clip, clip, frames[0], mirrored, jitter_seed, generator)
+        drivers = [self._view(clip, actor, frame, mirrored, jitter_seed, generator) for frame in frames[1:]]
+        return source, stack(drivers), clip
 
-    def _view(self, clip: int, frame: int, mirrored: bool, jitter_seed: int, generator: Generator) -> View:
+    def _actor(self, clip: int, generator: Generator) -> int:
+        """The clip that the expression net sees: this one, or another person's performance of the same motion."""
+        others = self.store.others(clip)
+        if not others or augment.uniform(generator, 0.0, 1.0) >= self.config.acted_by_another:
+            return clip
+        return others[int(torch.randint(len(others), (), generator=generator))]
+
+    def _view(self, clip: int, actor: int, frame: int, mirrored: bool, jitter_seed: int, generator: Generator) -> View:
         rgb, matte, pose = frame_tensors(self.store, clip, frame)
+        acted = rgb if actor == clip else frame_tensors(self.store, actor, frame)[0]
         if mirrored:
             rgb, matte, pose = augment.flip(rgb), augment.flip(matte), augment.flip_pose(pose)
+            acted = augment.flip(acted)
         settings = self.config
-        rgb = augment.colour_jitter(rgb, Generator().manual_seed(jitter_seed), settings.mild_jitter)
-        seen = augment.degrade_shape(rgb, generator, settings.shape_sigma, settings.shape_cells)
+        rgb, acted = (
+            augment.colour_jitter(picture, Generator().manual_seed(jitter_seed), settings.mild_jitter)
+            for picture in (rgb, acted)
+        )
+        seen = augment.degrade_shape(acted, generator, settings.shape_sigma, settings.shape_cells)
         seen = augment.colour_jitter(seen, generator, settings.severe_jitter, settings.grey)
         return View(rgb, matte, seen, pose)
 
