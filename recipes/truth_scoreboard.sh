@@ -8,7 +8,7 @@
 set -euo pipefail
 heads=$1 out=$2 weights=${3:-}
 megaportraits synth --assets "$heads" --out "$out/truth" --split held_out --seed 28 \
-    --clips 8 --motion-of 0,1,2,3 --frames 8 --step 14
+    --clips 8 --motion-of 0,1,2,3 --frames 8 --step 14 --workers 2
 for protocol in truth self; do
     megaportraits evaluate ${weights:+--weights "$weights"} --data "$out/truth" --protocol "$protocol" \
         --output "$out/$protocol-scores"

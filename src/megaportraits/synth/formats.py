@@ -240,7 +240,7 @@ def read_pose_units(bvh: Path, names: Path) -> dict[str, dict[str, Float[np.ndar
         elif words[0] == "MOTION":
             in_motion = True
     units = {}
-    for unit, values in zip(json.loads(read_text(names))["framemapping"], frames, strict=False):
+    for unit, values in zip(json.loads(read_text(names))["framemapping"], frames, strict=True):
         rotations: dict[str, np.ndarray] = {}
         for (name, channel), degrees in zip(channels, values, strict=True):
             if channel.endswith("rotation") and abs(degrees) > 1e-3:
