@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Bundle = TypeVar("Bundle")
@@ -91,14 +91,20 @@ class View:
     """The same frame as E_mtn's expression net sees it in training: warped and colour-jittered (B.1)."""
     pose: HeadPose
     """True head pose."""
+    keypoints: Float[Tensor, "B K 2"]
+    """Crop coordinates of `data.keypoints.KEYPOINTS`; NaN where unknown."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """x_s and x_d: two frames of one clip."""
+    """x_s and x_d: B sources and, of each, K drivers of the same clip (source 0's drivers first)."""
 
     source: View
     driver: View
+    clip: Int[Tensor, " B"]
+    """Number of the clip of each source."""
+    sample: Int[Tensor, " B"]
+    """Number of the sample of each source in the run: what is random about a sample is a function of it."""
 
     def to(self, device: torch.device | str) -> "Pair":
         return _map(self, lambda tensor: tensor.to(device, non_blocking=True))

@@ -1,13 +1,16 @@
 """Training samples: a function of (seed, index), from one clip, within a memory budget."""
 
+import numpy as np
 import pytest
 import torch
 
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import AugmentConfig, PoseTraining
+from megaportraits.data import keypoints
 from megaportraits.data.clips import find_clips, read_info
-from megaportraits.data.pairs import FrameStore, PairDataset, PoseDataset, collate_pairs, collate_poses, frame_tensors
+from megaportraits.data.pairs import FrameStore, PairDataset, PoseDataset, collate_poses
 from megaportraits.errors import UserError
+from megaportraits.geometry import mean_head
 from megaportraits.tensors import Pair, stack
 
 PLAIN = AugmentConfig(flip=0.0, mild_jitter=0.0)
@@ -27,7 +30,7 @@ def flat(bundle) -> torch.Tensor:
 
 def index_of(store: FrameStore, clip: int, rgb: torch.Tensor) -> list[int]:
     """Which frames of a clip equal each picture."""
-    frames = torch.cat([frame_tensors(store, clip, f)[0] for f in range(6)])
+    frames = torch.cat([store.frame(clip, f).rgb for f in range(6)])
     distance = (rgb[:, None] - frames[None]).abs().amax((2, 3, 4))
     assert (distance.min(1).values < 1e-4).all(), "the picture is of another clip"
     return distance.argmin(1).tolist()
@@ -38,36 +41,34 @@ def test_pair_sample_is_a_function_of_seed_and_index(store, drawn_clips):
     again = PairDataset(FrameStore(store.clips, 32, 1.0), AugmentConfig(), 2, seed=5, length=20)
     samples = {i: first[i] for i in (0, 7, 3)}
     for i in (3, 0, 7):  # another order, another store
-        for a, b in zip(samples[i][:2], again[i][:2], strict=True):
-            assert torch.equal(flat(a), flat(b))
-        assert samples[i][2] == again[i][2]
-    assert not torch.equal(flat(samples[0][0]), flat(samples[7][0]))
-    assert not torch.equal(flat(samples[0][0]), flat(PairDataset(store, AugmentConfig(), 2, 6, 20)[0][0]))
+        assert torch.equal(flat(samples[i]), flat(again[i]))
+    assert not torch.equal(flat(samples[0].source), flat(samples[7].source))
+    assert not torch.equal(flat(samples[0].source), flat(PairDataset(store, AugmentConfig(), 2, 6, 20)[0].source))
 
 
 def test_source_and_drivers_are_distinct_frames_of_one_clip(store):
     dataset, clips = PairDataset(store, PLAIN, 3, seed=1, length=16), set()
     for i in range(16):
-        source, drivers, clip = dataset[i]
-        frames = index_of(store, clip, torch.cat([source.rgb, drivers.rgb]))
+        pair = dataset[i]
+        frames = index_of(store, int(pair.clip), torch.cat([pair.source.rgb, pair.driver.rgb]))
         assert len(set(frames)) == 4
-        clips.add(clip)
+        clips.add(int(pair.clip))
     assert clips == {0, 1, 2, 3}
 
 
 def test_views_share_the_flip_and_the_mild_jitter_but_not_the_severe_one(store):
     for i in range(4):
-        source, drivers, clip = PairDataset(store, AugmentConfig(flip=1.0, mild_jitter=0.0), 1, 3, 8)[i]
-        index_of(store, clip, torch.cat([source.rgb, drivers.rgb]).flip(-1))
+        pair = PairDataset(store, AugmentConfig(flip=1.0, mild_jitter=0.0), 1, 3, 8)[i]
+        index_of(store, int(pair.clip), torch.cat([pair.source.rgb, pair.driver.rgb]).flip(-1))
     still = AugmentConfig(flip=0.0, mild_jitter=0.2, shape_sigma=0.0, severe_jitter=0.4)
-    source, drivers, _ = PairDataset(store, still, 1, 3, 8)[0]
-    ratio = [(v.motion_input.mean((2, 3)) / v.rgb.mean((2, 3))) for v in (source, drivers)]
+    pair = PairDataset(store, still, 1, 3, 8)[0]
+    ratio = [(v.motion_input.mean((2, 3)) / v.rgb.mean((2, 3))) for v in (pair.source, pair.driver)]
     assert (ratio[0] - ratio[1]).abs().max() > 0.02
     untouched = AugmentConfig(flip=0.0, mild_jitter=0.2, shape_sigma=0.0, severe_jitter=0.0, grey=0.0)
-    source, drivers, clip = PairDataset(store, untouched, 1, 3, 8)[0]
+    pair = PairDataset(store, untouched, 1, 3, 8)[0]
     gains = [
-        torch.stack([v.rgb.mean() / frame_tensors(store, clip, f)[0].mean() for f in range(6)])
-        for v in (source, drivers)
+        torch.stack([v.rgb.mean() / store.frame(int(pair.clip), f).rgb.mean() for f in range(6)])
+        for v in (pair.source, pair.driver)
     ]
     assert (gains[0][:, None] - gains[1][None]).abs().min() < 0.02
     assert (gains[0] - 1).abs().min() > 0.01
@@ -76,13 +77,14 @@ def test_views_share_the_flip_and_the_mild_jitter_but_not_the_severe_one(store):
 def test_collated_pairs_keep_sources_and_their_drivers_in_order(store):
     dataset = PairDataset(store, PLAIN, 2, seed=2, length=8)
     items = [dataset[i] for i in range(3)]
-    pair, clips = collate_pairs(items)
+    pair = stack(items)
     assert isinstance(pair, Pair)
-    assert clips.tolist() == [item[2] for item in items]
+    assert pair.clip.tolist() == [int(item.clip) for item in items]
+    assert pair.sample.tolist() == [0, 1, 2]
     assert pair.source.rgb.shape == (3, 3, 32, 32)
     assert pair.driver.rgb.shape == (6, 3, 32, 32)
-    assert torch.equal(pair.driver.rgb[2:4], items[1][1].rgb)
-    assert torch.equal(flat(pair.source.pose), flat(stack([i[0].pose for i in items])))
+    assert torch.equal(pair.driver.rgb[2:4], items[1].driver.rgb)
+    assert torch.equal(flat(pair.source.pose), flat(stack([i.source.pose for i in items])))
     moved = pair.to("meta")
     assert moved.driver.pose.rotation.device.type == "meta"
 
@@ -93,7 +95,7 @@ def test_pose_samples_carry_the_pose_of_the_moved_picture(store):
     first, again = dataset[4], PoseDataset(store, settings, 8)[4]
     assert torch.equal(first[0], again[0])
     assert torch.equal(flat(first[1]), flat(again[1]))
-    true_yaws = torch.cat([store[c][2].rotation[:, 2, 0] for c in range(4)])
+    true_yaws = torch.cat([store[c].pose.rotation[:, 2, 0] for c in range(4)])
     assert (true_yaws + first[1].rotation[0, 2, 0]).abs().min() < 1e-5  # mirrored: yaw of some frame, negated
     pictures, poses = collate_poses([dataset[i] for i in range(5)])
     assert pictures.shape == (5, 3, 32, 32)
@@ -139,15 +141,33 @@ def test_a_clip_description_with_other_fields_is_refused(drawn_clips, tmp_path):
 def test_the_expression_net_can_see_another_person_perform_the_drivers_frame(store):
     """True cross pairs: only drivers are acted by another, at the same frame; clips of other motions never are."""
     acted = AugmentConfig(0.0, 0.0, shape_sigma=0.0, severe_jitter=0.0, grey=0.0, acted_by_another=1.0)
-    source, drivers, clip = PairDataset(store, acted, 2, 1, 8)[0]
+    drivers = PairDataset(store, acted, 2, 1, 8)[0].driver
     assert torch.allclose(drivers.motion_input, drivers.rgb, atol=1e-2), "nobody else performs this motion"
 
     shared = FrameStore(store.clips, 32, 1.0)
     shared.performances = {"the same for all": list(range(len(shared)))}
-    source, drivers, clip = PairDataset(shared, acted, 2, 1, 8)[0]
+    pair = PairDataset(shared, acted, 2, 1, 8)[0]
+    source, drivers, clip = pair.source, pair.driver, int(pair.clip)
     assert torch.allclose(source.motion_input, source.rgb, atol=1e-2)
     frames = index_of(shared, clip, drivers.rgb)
     for frame, seen in zip(frames, drivers.motion_input, strict=True):
-        others = torch.cat([frame_tensors(shared, other, frame)[0] for other in shared.others(clip)])
+        others = torch.cat([shared.frame(other, frame).rgb for other in shared.others(clip)])
         assert (others - seen).abs().amax((1, 2, 3)).min() < 1e-2
         assert (drivers.rgb - seen).abs().amax((1, 2, 3)).min() > 0.05
+
+
+def test_keypoints_follow_the_flip():
+    """Mirrored, the mean head's left side is where its right side was, to the template's asymmetry."""
+    head = torch.from_numpy(mean_head()[list(keypoints.KEYPOINTS), :2])[None]
+    mirrored = keypoints.flip(head)
+    assert (mirrored - head).abs().max() < 0.06
+    assert torch.equal(keypoints.flip(mirrored), head)
+    left, right = keypoints.positions(keypoints.LEFT_EYE), keypoints.positions(keypoints.RIGHT_EYE)
+    assert torch.equal(mirrored[0, right], head[0, left] * torch.tensor([-1.0, 1.0]))
+
+
+def test_unknown_keypoints_are_nan():
+    landmarks = np.arange(4, dtype=np.float32).reshape(1, 2, 2)
+    chosen = keypoints.select(landmarks, [13, 33])
+    assert np.isnan(chosen).sum() == 2 * (len(keypoints.KEYPOINTS) - 2)
+    assert chosen[0, keypoints.positions([13, 33])].tolist() == landmarks[0].tolist()

@@ -149,8 +149,8 @@ def test_cycle_starts_late_and_compares_with_the_right_clips(base_config, monkey
     calls = []
     monkeypatch.setattr(base, "cycle_loss", lambda *tensors: calls.append(tensors) or cycle_loss(*tensors))
     stage = make_stage(base_config)
-    pair, _ = first_batch(stage)
-    batch = pair, torch.tensor([5, 7, 5])
+    pair = first_batch(stage)
+    batch = replace(pair, clip=torch.tensor([5, 7, 5]))
     stage.generator_terms(batch, step=1)  # 1 < 0.2 * 6
     assert not calls
     stage.generator_terms(batch, step=2)
@@ -166,7 +166,7 @@ def test_cycle_starts_late_and_compares_with_the_right_clips(base_config, monkey
 
 def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
     stage = make_stage(base_config)
-    motion = stage._motion(first_batch(stage)[0].driver)
+    motion = stage._motion(first_batch(stage).driver)
     sources = set()
     for step in range(8):
         crossed = stage._cross_motion(motion, step)
@@ -181,7 +181,7 @@ def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
 def test_losses_see_the_foreground_over_grey(base_config):
     for masked in (False, True):
         stage = make_stage(replace(base_config, masked_losses=masked, weights=LossWeights(adversarial=0.0, cycle=0.0)))
-        pair, _ = first_batch(stage)
+        pair = first_batch(stage)
         done = stage._self_driving(pair)
         outside = (pair.driver.matte == 0).expand_as(done.wanted)
         assert (done.wanted[outside] == 0.5).all()

@@ -1,16 +1,12 @@
 """Every knob, once: frozen dataclasses with a sentence for each field, and the presets. No torch here."""
 
+from megaportraits.config.base import BaseTraining, LossWeights
+from megaportraits.config.data import AugmentConfig
+from megaportraits.config.evaluate import EvaluateConfig
+from megaportraits.config.frames import PoseTraining
+from megaportraits.config.loop import LoopConfig, OptimiserConfig
 from megaportraits.config.plain import from_dict, to_dict
 from megaportraits.config.presets import DISCRIMINATOR_PRESETS, MODEL_PRESETS, PresetName, preset
-from megaportraits.config.runs import (
-    AugmentConfig,
-    BaseTraining,
-    EvaluateConfig,
-    LoopConfig,
-    LossWeights,
-    OptimiserConfig,
-    PoseTraining,
-)
 from megaportraits.config.sizes import (
     AppearanceConfig,
     DiscriminatorConfig,

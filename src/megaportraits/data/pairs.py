@@ -5,19 +5,54 @@ Paper: 4.1 (source and driver from one video), B.1 (augmentation).
 
 import collections
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from megaportraits.config import AugmentConfig, PoseTraining
-from megaportraits.data import augment
+from megaportraits.data import augment, keypoints
 from megaportraits.data.clips import read_clip, read_info
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, Pair, View, stack
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A decoded clip at the training size."""
+
+    rgb: UInt8[np.ndarray, "T S S 3"]
+    matte: UInt8[np.ndarray, "T S S"]
+    pose: HeadPose
+    """True poses of the T frames."""
+    keypoints: Float[Tensor, "T K 2"]
+
+    @property
+    def nbytes(self) -> int:
+        return self.rgb.nbytes + self.matte.nbytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a clip, as a batch of one."""
+
+    rgb: Float[Tensor, "1 3 S S"]
+    matte: Float[Tensor, "1 1 S S"]
+    pose: HeadPose
+    keypoints: Float[Tensor, "1 K 2"]
+
+    def flipped(self) -> "Frame":
+        return Frame(
+            augment.flip(self.rgb),
+            augment.flip(self.matte),
+            augment.flip_pose(self.pose),
+            keypoints.flip(self.keypoints),
+        )
 
 
 class FrameStore:
@@ -31,20 +66,17 @@ class FrameStore:
             self.performances.setdefault(read_info(path).motion, []).append(index)
         self.budget = int(cache_gb * 2**30)
         self.used = 0
-        self.cache: collections.OrderedDict[int, tuple[np.ndarray, np.ndarray, HeadPose]] = collections.OrderedDict()
+        self.cache: collections.OrderedDict[int, Footage] = collections.OrderedDict()
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, HeadPose]:
-        """(frames T H W 3 uint8, mattes T H W uint8, true poses of the T frames)."""
+    def __getitem__(self, index: int) -> Footage:
         if index not in self.cache:
             self.cache[index] = self._decode(self.clips[index])
-            self.used += self._bytes(index)
+            self.used += self.cache[index].nbytes
             while self.used > self.budget and len(self.cache) > 1:
-                oldest = next(iter(self.cache))
-                self.used -= self._bytes(oldest)
-                del self.cache[oldest]
+                self.used -= self.cache.popitem(last=False)[1].nbytes
         self.cache.move_to_end(index)
         return self.cache[index]
 
@@ -53,28 +85,23 @@ class FrameStore:
         same = next(clips for clips in self.performances.values() if index in clips)
         return [clip for clip in same if clip != index]
 
-    def _bytes(self, index: int) -> int:
-        return self.cache[index][0].nbytes + self.cache[index][1].nbytes
+    def frame(self, clip: int, number: int) -> Frame:
+        """One frame of a clip."""
+        footage, rows = self[clip], slice(number, number + 1)
+        pose = HeadPose(footage.pose.rotation[rows], footage.pose.scale[rows], footage.pose.translation[rows])
+        rgb = torch.from_numpy(footage.rgb[rows]).permute(0, 3, 1, 2).float() / 255
+        return Frame(rgb, torch.from_numpy(footage.matte[rows])[:, None].float() / 255, pose, footage.keypoints[rows])
 
-    def _decode(self, path: Path) -> tuple[np.ndarray, np.ndarray, HeadPose]:
+    def _decode(self, path: Path) -> Footage:
         clip = read_clip(path)
         truth = clip.truth
         pose = HeadPose(*(torch.from_numpy(a) for a in (truth.rotation, truth.scale, truth.translation)))
-        rgb = np.stack([_resize(f, self.size_px) for f in clip.rgb])
-        return rgb, np.stack([_resize(m, self.size_px) for m in clip.matte]), pose
+        rgb, matte = (np.stack([_resize(f, self.size_px) for f in frames]) for frames in (clip.rgb, clip.matte))
+        return Footage(rgb, matte, pose, torch.from_numpy(keypoints.select(truth.landmarks, clip.info.landmark_ids)))
 
 
 def _resize(picture: np.ndarray, size_px: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((size_px, size_px), Image.Resampling.BICUBIC))
-
-
-def frame_tensors(store: FrameStore, clip: int, frame: int) -> tuple[Tensor, Tensor, HeadPose]:
-    """One frame as (`1 3 S S` in [0, 1], matte `1 1 S S`, pose)."""
-    rgb, matte, pose = store[clip]
-    picture = torch.from_numpy(rgb[frame]).permute(2, 0, 1)[None].float() / 255
-    alpha = torch.from_numpy(matte[frame])[None, None].float() / 255
-    rows = slice(frame, frame + 1)
-    return picture, alpha, HeadPose(pose.rotation[rows], pose.scale[rows], pose.translation[rows])
 
 
 def _generator(seed: int, index: int) -> Generator:
@@ -91,15 +118,15 @@ class PairDataset(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[View, View, int]:
-        """(source, drivers, clip number): views of batch size 1 and `drivers_per_source`.
+    def __getitem__(self, index: int) -> Pair:
+        """One source and `drivers_per_source` drivers.
 
         Raises:
             UserError: the drawn clip has too few frames.
         """
         generator = _generator(self.seed, index)
         clip = int(torch.randint(len(self.store), (), generator=generator))
-        count = len(self.store[clip][0])
+        count = len(self.store[clip].rgb)
         if count <= self.drivers:
             raise UserError(
                 f"{self.store.clips[clip]} has {count} frames, too few for a source and {self.drivers} drivers; "
@@ -111,7 +138,7 @@ class PairDataset(Dataset):
         actor = self._actor(clip, generator)
         source = self._view(clip, clip, frames[0], mirrored, jitter_seed, generator)
         drivers = [self._view(clip, actor, frame, mirrored, jitter_seed, generator) for frame in frames[1:]]
-        return source, stack(drivers), clip
+        return Pair(source, stack(drivers), torch.tensor([clip]), torch.tensor([index]))
 
     def _actor(self, clip: int, generator: Generator) -> int:
         """The clip that the expression net sees: this one, or another person's performance of the same motion."""
@@ -121,25 +148,18 @@ class PairDataset(Dataset):
         return others[int(torch.randint(len(others), (), generator=generator))]
 
     def _view(self, clip: int, actor: int, frame: int, mirrored: bool, jitter_seed: int, generator: Generator) -> View:
-        rgb, matte, pose = frame_tensors(self.store, clip, frame)
-        acted = rgb if actor == clip else frame_tensors(self.store, actor, frame)[0]
+        shown = self.store.frame(clip, frame)
+        acted = shown if actor == clip else self.store.frame(actor, frame)
         if mirrored:
-            rgb, matte, pose = augment.flip(rgb), augment.flip(matte), augment.flip_pose(pose)
-            acted = augment.flip(acted)
+            shown, acted = shown.flipped(), acted.flipped()
         settings = self.config
-        rgb, acted = (
+        rgb, seen = (
             augment.colour_jitter(picture, Generator().manual_seed(jitter_seed), settings.mild_jitter)
-            for picture in (rgb, acted)
+            for picture in (shown.rgb, acted.rgb)
         )
-        seen = augment.degrade_shape(acted, generator, settings.shape_sigma, settings.shape_cells)
+        seen = augment.degrade_shape(seen, generator, settings.shape_sigma, settings.shape_cells)
         seen = augment.colour_jitter(seen, generator, settings.severe_jitter, settings.grey)
-        return View(rgb, matte, seen, pose)
-
-
-def collate_pairs(items: list[tuple[View, View, int]]) -> tuple[Pair, Tensor]:
-    """(Pair of B sources and B * K drivers, clip numbers `B`)."""
-    pair = Pair(stack([source for source, _, _ in items]), stack([drivers for _, drivers, _ in items]))
-    return pair, torch.tensor([clip for _, _, clip in items])
+        return View(rgb, shown.matte, seen, shown.pose, shown.keypoints)
 
 
 class PoseDataset(Dataset):
@@ -155,13 +175,13 @@ class PoseDataset(Dataset):
         """(`1 3 S S` in [0, 1], pose)."""
         settings, generator = self.config, _generator(self.config.loop.seed, index)
         clip = int(torch.randint(len(self.store), (), generator=generator))
-        frame = int(torch.randint(len(self.store[clip][0]), (), generator=generator))
-        rgb, matte, pose = frame_tensors(self.store, clip, frame)
+        frame = self.store.frame(clip, int(torch.randint(len(self.store[clip].rgb), (), generator=generator)))
         if augment.uniform(generator, 0.0, 1.0) < settings.augment.flip:
-            rgb, matte, pose = augment.flip(rgb), augment.flip(matte), augment.flip_pose(pose)
+            frame = frame.flipped()
         moved, pose = augment.random_similarity(
-            torch.cat([rgb, matte], 1), pose, generator, settings.shift, settings.zoom, settings.roll_deg
-        )
+            torch.cat([frame.rgb, frame.matte], 1), frame.pose, generator, settings.shift, settings.zoom,
+            settings.roll_deg,
+        )  # fmt: skip
         rgb, matte = moved[:, :3], moved[:, 3:]
         if augment.uniform(generator, 0.0, 1.0) < 0.5:
             rgb = rgb * matte + augment.random_backdrop(self.store.size_px, generator) * (1 - matte)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from megaportraits.checkpoint import read_model, read_tensors
 from megaportraits.config import DISCRIMINATOR_PRESETS, BaseTraining, preset, to_dict
 from megaportraits.data.clips import find_clips
-from megaportraits.data.pairs import FrameStore, PairDataset, collate_pairs
+from megaportraits.data.pairs import FrameStore, PairDataset
 from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
 from megaportraits.losses.contrastive import cycle_loss
@@ -26,11 +26,9 @@ from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import load_squeezenet
 from megaportraits.models.base import BaseModel, checked_load
 from megaportraits.models.discriminator import Discriminator
-from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey
+from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey, stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, Trainer
-
-Batch = tuple[Pair, Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class BaseStage:
     def __init__(self, config: BaseTraining):
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.batch, self.collate = config.batch, collate_pairs
+        self.batch, self.collate = config.batch, stack
         sizes = preset(config.preset)
         sizes = dataclasses.replace(sizes, size_px=config.size_px or sizes.size_px)
         self.generator = BaseModel(sizes)
@@ -80,14 +78,12 @@ class BaseStage:
         config = self.config
         return PairDataset(self.store, config.augment, config.drivers_per_source, config.loop.seed, length)
 
-    def to_device(self, batch: Batch, device: torch.device) -> Batch:
-        pair, clips = batch
+    def to_device(self, pair: Pair, device: torch.device) -> Pair:
         if self.perceptual is not None:
             self.perceptual.to(device)
-        return pair.to(device), clips.to(device)
+        return pair.to(device)
 
-    def generator_terms(self, batch: Batch, step: int) -> Terms:
-        pair, clips = batch
+    def generator_terms(self, pair: Pair, step: int) -> Terms:
         weights = self.config.weights
         done = self._last = self._self_driving(pair)
         terms: Terms = {"reconstruction": (F.l1_loss(done.painted, done.wanted), weights.reconstruction)}
@@ -100,10 +96,10 @@ class BaseStage:
             terms["adversarial"] = (adversarial.generator_loss([f[-1] for f in fake]), weights.adversarial)
             terms["feature_matching"] = (feature_matching_loss(real, fake), weights.feature_matching)
         if weights.cycle > 0 and step >= self.config.cycle_start * self.config.loop.steps:
-            terms["cycle"] = (self._cycle(done, clips, step), weights.cycle)
+            terms["cycle"] = (self._cycle(done, pair, step), weights.cycle)
         return terms
 
-    def discriminator_terms(self, batch: Batch) -> Terms:
+    def discriminator_terms(self, pair: Pair) -> Terms:
         assert self.discriminator is not None
         fake, real = self.discriminator(self._last.painted.detach()), self.discriminator(self._last.wanted)
         return {"discriminator": (adversarial.discriminator_loss([r[-1] for r in real], [f[-1] for f in fake]), 1.0)}
@@ -123,7 +119,7 @@ class BaseStage:
         painted = over_grey(prediction.rgb, driver.matte) if self.config.masked_losses else prediction.rgb
         return _Pass(canonical, source_motion, driver_motion, prediction, painted, wanted)
 
-    def _cycle(self, done: _Pass, clips: Tensor, step: int) -> Tensor:
+    def _cycle(self, done: _Pass, pair: Pair, step: int) -> Tensor:
         """L_cos on the predictions and on a cross pass: each source driven by the clip before it in the batch."""
         encoder, repeats = self.generator.motion_encoder, self.config.drivers_per_source
         driver_z, source_z = done.driver_motion.expression, done.source_motion.expression
@@ -133,8 +129,8 @@ class BaseStage:
             encoder.encode_expression(done.prediction.rgb, done.driver_motion.pose),
             encoder.encode_expression(cross.rgb, crossed.pose),
         ]
-        driver_clips = clips.repeat_interleave(repeats)
-        positive_clips = torch.cat([driver_clips, clips.roll(1)])
+        driver_clips = pair.clip.repeat_interleave(repeats)
+        positive_clips = torch.cat([driver_clips, pair.clip.roll(1)])
         return cycle_loss(
             torch.cat(predicted),
             torch.cat([driver_z, driver_z[::repeats].roll(1, 0)]),
@@ -158,9 +154,8 @@ class BaseStage:
         return Motion(mixed, driver.expression[firsts].roll(1, 0).detach())
 
     @torch.no_grad()
-    def pictures(self, average: nn.Module, batch: Batch):
+    def pictures(self, average: nn.Module, pair: Pair):
         """Columns: source, driver, driver as E_mtn saw it, self-driven, driven by the clip before."""
-        pair, _ = batch
         assert isinstance(average, BaseModel)
         firsts = slice(None, None, self.config.drivers_per_source)
         source, driver = pair.source, pair.driver
