@@ -1,9 +1,10 @@
 """Every knob, once: frozen dataclasses with a sentence for each field, and the presets. No torch here."""
 
-from megaportraits.config.base import BaseTraining, LossWeights
+from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights
 from megaportraits.config.data import AugmentConfig
 from megaportraits.config.evaluate import EvaluateConfig
 from megaportraits.config.frames import PoseTraining
+from megaportraits.config.identity import IDENTITY_PRESETS, IdentityNetConfig, IdentityTraining
 from megaportraits.config.loop import LoopConfig, OptimiserConfig
 from megaportraits.config.plain import from_dict, to_dict
 from megaportraits.config.presets import DISCRIMINATOR_PRESETS, MODEL_PRESETS, PresetName, preset
@@ -19,14 +20,18 @@ from megaportraits.config.sizes import (
 
 __all__ = [
     "DISCRIMINATOR_PRESETS",
+    "IDENTITY_PRESETS",
     "MODEL_PRESETS",
     "AppearanceConfig",
     "AugmentConfig",
     "BaseTraining",
+    "CriticsConfig",
     "DiscriminatorConfig",
     "EvaluateConfig",
     "G2DConfig",
     "G3DConfig",
+    "IdentityNetConfig",
+    "IdentityTraining",
     "LoopConfig",
     "LossWeights",
     "ModelConfig",

@@ -1,0 +1,59 @@
+"""The recognition net: who is in the picture, from an upright face.
+
+Its feature maps serve L_face, its embedding the identity loss. Paper: Eq. 4 (VGGFace). Deviation: VGGFace cannot be
+shipped, so the presets of small machines take this net, trained on rendered people (`megaportraits train identity`).
+"""
+
+from pathlib import Path
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from megaportraits.checkpoint import read_model
+from megaportraits.config import IdentityNetConfig, from_dict
+from megaportraits.models.base import checked_load
+from megaportraits.models.resnet import ResNetTrunk
+
+_POOL = 4
+
+
+class IdentityNet(nn.Module):
+    """Upright face in [0, 1], as `data.alignment.aligned_face` cuts it -> features and embedding.
+
+    Any side works; the embedding is meant for `config.input_px`.
+    """
+
+    def __init__(self, config: IdentityNetConfig):
+        super().__init__()
+        self.config = config
+        self.trunk = ResNetTrunk(18, config.base)
+        self.head = nn.Linear(self.trunk.out_channels * _POOL**2, config.embedding)
+
+    def forward(self, face: Float[Tensor, "B 3 S S"]) -> list[Float[Tensor, "B C h w"]]:
+        """Feature maps, each after a ReLU: the stem's (1/2 of the side) and those of the four stages (1/4 to 1/32)."""
+        x = F.relu(self.trunk.norm(self.trunk.stem(face * 2 - 1)))
+        features = [x]
+        x = F.max_pool2d(x, 3, 2, 1)
+        for i, block in enumerate(self.trunk.stages):
+            x = block(x)
+            if i % 2:
+                features.append(x)
+        return features
+
+    def embed(self, face: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
+        """Embedding of length 1; the scalar product of two of them is the similarity of the faces."""
+        deepest = self(face)[-1]
+        return F.normalize(self.head(F.adaptive_avg_pool2d(deepest, _POOL).flatten(1)).float(), dim=-1)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "IdentityNet":
+        """Read a checkpoint folder for use: evaluation mode, frozen.
+
+        Raises:
+            UserError: no checkpoint there, another kind of model, or keys that do not match.
+        """
+        config, tensors = read_model(path, kind="identity")
+        net = cls(from_dict(IdentityNetConfig, config["model"]))
+        checked_load(net, tensors, path)
+        return net.eval().requires_grad_(False)
