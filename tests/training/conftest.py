@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runs import FAST, LOOP, make_trainer
+from runs import FAST, LOOP, PLAIN, make_trainer
 
 from megaportraits.config import AugmentConfig, BaseTraining, LossWeights, PoseTraining
 
@@ -28,14 +28,14 @@ def pose_net(drawn_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def base_config(drawn_clips: Path, pose_net: Path, tmp_path: Path) -> BaseTraining:
     return BaseTraining(
         str(tmp_path / "base"), (str(drawn_clips),), "tiny", pose=str(pose_net), batch=3, drivers_per_source=2,
-        optimiser=FAST, loop=LOOP, cycle_start=0.2, cache_gb=0.1,
+        weights=PLAIN, optimiser=FAST, loop=LOOP, cycle_start=0.2, cache_gb=0.1,
     )  # fmt: skip
 
 
 @pytest.fixture
 def plain_weights() -> LossWeights:
     """Reconstruction alone, without a discriminator."""
-    return LossWeights(adversarial=0.0, cycle=0.0)
+    return replace(PLAIN, adversarial=0.0, cycle=0.0)
 
 
 @pytest.fixture

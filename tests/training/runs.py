@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from megaportraits.checkpoint import read_tensors
-from megaportraits.config import BaseTraining, LoopConfig, OptimiserConfig, PoseTraining, to_dict
+from megaportraits.config import BaseTraining, LoopConfig, LossWeights, OptimiserConfig, PoseTraining, to_dict
 from megaportraits.training.base import BaseStage
 from megaportraits.training.loop import Trainer
 from megaportraits.training.pose import PoseStage
@@ -15,6 +15,8 @@ from megaportraits.training.pose import PoseStage
 Config = PoseTraining | BaseTraining
 Stage = PoseStage | BaseStage
 LOOP = LoopConfig(steps=6, checkpoint_every=100, log_every=1, pictures_every=100, device="cpu")
+PLAIN = LossWeights(perceptual=0.0, face=0.0, gaze=0.0, reconstruction=20.0)
+"""Terms that need no frozen network."""
 FAST = OptimiserConfig(3e-3, 3e-3, (0.5, 0.999), warmup_steps=1, ema=0.9)
 
 

@@ -5,17 +5,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from runs import Repeated, make_stage, make_trainer, read_state
 
 from megaportraits.checkpoint import read_model
-from megaportraits.config import LossWeights
 from megaportraits.errors import UserError
 from megaportraits.losses.contrastive import cycle_loss
-from megaportraits.losses.pretrained import SqueezeNetFeatures
+from megaportraits.tensors import Pair
 from megaportraits.training import base, pose
 
 
@@ -102,20 +100,6 @@ def test_every_term_reaches_the_weights_that_it_should(base_config):
     assert reach(stage, judged["discriminator"][0]) == {"D"}
 
 
-def test_perceptual_term_comes_with_its_network_and_without_an_adversary_there_is_no_gan(base_config, tmp_path):
-    names = {k: k.removeprefix("fires.").replace(".", "/", "fires" in k) for k in SqueezeNetFeatures().state_dict()}
-    np.savez(tmp_path / "net.npz", **{names[k]: v.numpy() for k, v in SqueezeNetFeatures().state_dict().items()})
-    weights = LossWeights(adversarial=0.0, cycle=0.0)
-    stage = make_stage(replace(base_config, weights=weights, perceptual_weights=str(tmp_path / "net.npz")))
-    batch = stage.to_device(first_batch(stage), torch.device("cpu"))
-    terms = stage.generator_terms(batch, step=6)
-    assert terms.keys() == {"reconstruction", "matte", "perceptual"}
-    assert terms["perceptual"][1] == 20
-    assert terms["perceptual"][0].requires_grad
-    assert not any(p.requires_grad for p in stage.perceptual.parameters())
-    assert stage.discriminator is None
-
-
 def test_each_step_moves_its_own_network_only(base_config):
     """D's weights stand still in the generator's step (but for spectral normalisation's own vectors), G's in D's."""
     seen = []
@@ -168,8 +152,8 @@ def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
     stage = make_stage(base_config)
     motion = stage._motion(first_batch(stage).driver)
     sources = set()
-    for step in range(8):
-        crossed = stage._cross_motion(motion, step)
+    for first in range(0, 24, 3):
+        crossed = stage._cross_motion(motion, torch.arange(first, first + 3))
         assert torch.equal(crossed.expression, motion.expression[[4, 0, 2]])
         assert not crossed.expression.requires_grad
         for sample, rotation in enumerate(crossed.pose.rotation):
@@ -178,16 +162,51 @@ def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
     assert sources == {1, 2}  # the clip before, and yet another one
 
 
-def test_losses_see_the_foreground_over_grey(base_config):
-    for masked in (False, True):
-        stage = make_stage(replace(base_config, masked_losses=masked, weights=LossWeights(adversarial=0.0, cycle=0.0)))
-        pair = first_batch(stage)
-        done = stage._self_driving(pair)
-        outside = (pair.driver.matte == 0).expand_as(done.wanted)
-        assert (done.wanted[outside] == 0.5).all()
-        inside = (pair.driver.matte == 1).expand_as(done.wanted)
-        assert torch.equal(done.wanted[inside], pair.driver.rgb[inside])
-        assert (done.painted[outside] == 0.5).all() == masked
+def test_groups_keep_to_themselves(base_config, monkeypatch):
+    """With groups of two, a pair's terms do not depend on who else is in the batch: L_cos splits over processes."""
+    calls = []
+    monkeypatch.setattr(base, "cycle_loss", lambda *tensors: calls.append(tensors) or cycle_loss(*tensors))
+    stage = make_stage(replace(base_config, batch=4, cycle_group=2))
+    pair = replace(first_batch(stage), clip=torch.tensor([0, 1, 2, 2]))
+    whole = stage.generator_terms(pair, step=6)["cycle"][0]
+    (*_, is_negative, _) = calls[0]
+    assert is_negative.shape == (12, 8)  # eight drivers and four crossed sources; eight candidates
+    assert is_negative[0].nonzero().flatten().tolist() == [2, 3]
+    assert is_negative[8].nonzero().flatten().tolist() == [0, 1], "source 0 is crossed with source 1's clip"
+    assert not is_negative[[4, 5, 6, 7, 10, 11]].any(), "both sources of the second group are of one clip"
+    halves = []
+    for rows in (slice(0, 2), slice(2, 4)):
+        drivers = slice(2 * rows.start, 2 * rows.stop)
+        half = Pair(cut(pair.source, rows), cut(pair.driver, drivers), pair.clip[rows], pair.sample[rows])
+        halves.append(stage.generator_terms(half, step=6)["cycle"][0])
+    torch.testing.assert_close(torch.stack(halves).mean(), whole, atol=1e-4, rtol=1e-3)
+
+
+def cut(bundle, rows: slice):
+    """Some rows of a bundle."""
+    if isinstance(bundle, torch.Tensor):
+        return bundle[rows]
+    return type(bundle)(**{name: cut(value, rows) for name, value in vars(bundle).items()})
+
+
+def test_groups_that_do_not_divide_the_batch_are_refused(base_config):
+    with pytest.raises(UserError, match="groups of at least 2 that divide the batch"):
+        replace(base_config, batch=3, cycle_group=2)
+    with pytest.raises(UserError, match="batch 1"):
+        replace(base_config, batch=1)
+    replace(base_config, batch=1, weights=replace(base_config.weights, cycle=0.0))
+
+
+@pytest.mark.parametrize("foreground", ["grey", "masked", "all"])
+def test_losses_see_the_foreground_over_grey(base_config, plain_weights, foreground):
+    stage = make_stage(replace(base_config, foreground=foreground, weights=plain_weights))
+    pair = first_batch(stage)
+    done = stage._self_driving(pair)
+    outside = (pair.driver.matte == 0).expand_as(done.wanted)
+    assert (done.wanted[outside] == 0.5).all() == (foreground != "all")
+    inside = (pair.driver.matte == 1).expand_as(done.wanted)
+    assert torch.equal(done.wanted[inside], pair.driver.rgb[inside])
+    assert (done.painted[outside] == 0.5).all() == (foreground == "masked")
 
 
 def test_pictures_are_written(base_config):

@@ -1,7 +1,7 @@
 """Every knob, once: frozen dataclasses with a sentence for each field, and the presets. No torch here."""
 
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights
-from megaportraits.config.data import AugmentConfig
+from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig
 from megaportraits.config.evaluate import EvaluateConfig
 from megaportraits.config.frames import PoseTraining
 from megaportraits.config.identity import IDENTITY_PRESETS, IdentityNetConfig, IdentityTraining
@@ -20,6 +20,7 @@ from megaportraits.config.sizes import (
 
 __all__ = [
     "DISCRIMINATOR_PRESETS",
+    "DOMAIN_ON",
     "IDENTITY_PRESETS",
     "MODEL_PRESETS",
     "AppearanceConfig",
@@ -27,6 +28,7 @@ __all__ = [
     "BaseTraining",
     "CriticsConfig",
     "DiscriminatorConfig",
+    "DomainConfig",
     "EvaluateConfig",
     "G2DConfig",
     "G3DConfig",

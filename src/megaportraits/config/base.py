@@ -1,29 +1,62 @@
 """Settings of stage one: what `megaportraits train base` takes as options."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from megaportraits.config.checks import at_least
 from megaportraits.config.data import AugmentConfig
 from megaportraits.config.loop import LoopConfig, OptimiserConfig
 from megaportraits.config.presets import PresetName
+from megaportraits.errors import UserError
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of Eq. 4, 5 and 8."""
+    """Weights of Eq. 4, 5 and 8; a term of weight 0 is not computed, and its networks are not loaded."""
 
     perceptual: float = 20.0
     """L_IN."""
-    reconstruction: float = 20.0
-    """L1 of the pictures (ours; stands in where no perceptual network is given, docs/paper.md)."""
-    matte: float = 5.0
-    """L1 of the painted matte (ours, presets with `paints_matte`)."""
+    face: float = 4.0
+    """L_face."""
+    gaze: float = 5.0
+    """L_gaze."""
     adversarial: float = 1.0
-    """L_adv; 0 trains without a discriminator."""
+    """L_adv; 0 trains without a discriminator, and so without L_FM."""
     feature_matching: float = 40.0
     """L_FM."""
     cycle: float = 2.0
     """L_cos."""
+    identity: float = 0.0
+    """1 - cos of face recognition between the source and the crossed picture (ours)."""
+    reconstruction: float = 0.0
+    """L1 of the pictures (ours)."""
+    matte: float = 5.0
+    """L1 of the painted matte (ours, presets with `paints_matte`)."""
+
+
+@dataclass(frozen=True)
+class CriticsConfig:
+    """The frozen networks that losses look through, and where their weights are (`docs/frozen-nets.md`)."""
+
+    perceptual: Literal["vgg19", "squeezenet1_0", "squeezenet1_1"] = "vgg19"
+    """Network of L_IN."""
+    perceptual_weights: str = ""
+    """Its file; empty: an environment variable or a download."""
+    perceptual_scales: int = 4
+    """Pictures of L_IN, each half the side of the one before."""
+    face: Literal["vggface", "identity"] = "vggface"
+    """Network of L_face."""
+    face_weights: str = ""
+    """Its file, or a checkpoint folder of `train identity`; empty: as above, or what came with the package."""
+    gaze_weights: str = ""
+    """Checkpoint folder of `train gaze`; empty: the one that came with the package."""
+    recogniser: Literal["identity", "mobilefacenet"] = "identity"
+    """Network of the identity loss."""
+    recogniser_weights: str = ""
+    """Its checkpoint folder or file; empty: as for `face_weights`."""
+
+    def __post_init__(self):
+        at_least(self, 1, "perceptual_scales")
 
 
 @dataclass(frozen=True)
@@ -38,27 +71,39 @@ class BaseTraining:
     """Sizes of the networks."""
     size_px: int = 0
     """Train at this picture size; 0 takes the preset's. Latents shrink with it, weights are the same."""
+    descriptor: bool = True
+    """Use e_s; false is the paper's ablation (B.4)."""
+    source_warp: bool = True
+    """Use w_s->; false is the paper's ablation (B.4)."""
     pose: str = ""
-    """Checkpoint folder of `train pose`, whose head pose net is used frozen."""
+    """Checkpoint folder of `train pose`: its head pose net is used, frozen, also instead of --start-from's."""
     start_from: str = ""
     """Warm restart: training checkpoint of an earlier leg (weights only, fresh optimiser)."""
-    perceptual_weights: str = ""
-    """File of the frozen network of L_IN (`losses/pretrained.py` names them); empty leaves L_IN out."""
     batch: int = 24
     """Sources in a batch."""
     drivers_per_source: int = 1
     """Drivers of each source; more than one shares the cost of the source's volume."""
     weights: LossWeights = field(default_factory=LossWeights)
+    critics: CriticsConfig = field(default_factory=CriticsConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     cycle_start: float = 0.05
-    """Part of the steps after which L_cos starts."""
-    masked_losses: bool = False
-    """Take all losses on the foreground only, as the paper writes; else on pictures composited over grey."""
+    """Part of the steps after which the terms of the crossed picture (L_cos and identity) start."""
+    cycle_group: int = 0
+    """Sources whose drivers are each other's second pair (Eq. 6): 2 is the paper, 0 the whole batch of a process."""
+    foreground: Literal["grey", "masked", "all"] = "grey"
+    """What losses see. grey: whole pictures, the truth over constant grey. masked: both over grey by the true matte, as
+    the paper writes. all: background and all, source unmasked (the paper's ablation, B.4)."""
     cache_gb: float = 4.0
     """Memory for decoded clips, of each process that loads data."""
 
     def __post_init__(self):
         at_least(self, 1, "batch", "drivers_per_source")
         at_least(self, 0, "size_px")
+        group = self.cycle_group or self.batch
+        if self.batch % group or (group < 2 and self.weights.cycle + self.weights.identity > 0):
+            raise UserError(
+                f"cycle_group is {self.cycle_group} with batch {self.batch}; L_cos needs groups of at least 2 that "
+                "divide the batch: change one of them, or set --weights.cycle 0"
+            )

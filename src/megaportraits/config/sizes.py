@@ -88,6 +88,10 @@ class ModelConfig:
     """Paint a fourth channel, the matte of the result."""
     spectral_norm: bool = True
     """Spectral normalisation of the convolutions that are not weight-standardised (B.1)."""
+    descriptor: bool = True
+    """Use e_s; without it the warps see z only (ablation, B.4)."""
+    source_warp: bool = True
+    """Use w_s->; without it the volume keeps the source's motion (ablation, B.4)."""
 
     def __post_init__(self):
         if self.size_px % 32:

@@ -63,13 +63,24 @@ class DescriptorEncoder(nn.Module):
         return F.adaptive_avg_pool2d(self.project(self.trunk(imagenet_normalise(image))), 4)
 
 
+class NoDescriptor(nn.Module):
+    """e_s = 0, the paper's ablation "without e_s". Paper: B.4."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.channels = config.appearance.descriptor_channels
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E 4 4"]:
+        return image.new_zeros(len(image), self.channels, 4, 4)
+
+
 class AppearanceEncoder(nn.Module):
     """E_app. Input: the source in [0, 1], black outside its matte."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.volume = VolumeEncoder(config)
-        self.descriptor = DescriptorEncoder(config)
+        self.descriptor = DescriptorEncoder(config) if config.descriptor else NoDescriptor(config)
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Appearance:
         return Appearance(self.volume(image), self.descriptor(image))

@@ -18,7 +18,7 @@ from megaportraits.checkpoint import read_model, write_model
 from megaportraits.config import ModelConfig, from_dict, to_dict
 from megaportraits.errors import UserError
 from megaportraits.models.appearance_encoder import AppearanceEncoder
-from megaportraits.models.blocks import fold_weights, folded_state
+from megaportraits.models.blocks import Recomputed, fold_weights, folded_state
 from megaportraits.models.g2d import G2D, Projection
 from megaportraits.models.g3d import G3D
 from megaportraits.models.motion_encoder import MotionEncoder
@@ -35,7 +35,7 @@ class BaseModel(nn.Module):
         self.appearance_encoder = AppearanceEncoder(config)
         self.motion_encoder = MotionEncoder(config.motion)
         self.embedding = MotionEmbedding(config)
-        self.warp_source = WarpGenerator(config)
+        self.warp_source = WarpGenerator(config) if config.source_warp else None
         self.warp_driver = WarpGenerator(config)
         self.g3d = G3D(config)
         self.projection = Projection(config)
@@ -52,9 +52,15 @@ class BaseModel(nn.Module):
     def canonical(self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], motion: Motion) -> Canonical:
         """G_3D(w_s-> o v_s) and e_s: the source without its motion (inner part of Eq. 1)."""
         appearance = self.appearance(image, matte)
+        return Canonical(self.g3d(self._to_canonical(appearance, motion)), appearance.descriptor)
+
+    def _to_canonical(self, appearance: Appearance, motion: Motion) -> Float[Tensor, "B C D H W"]:
+        """w_s-> o v_s."""
+        if self.warp_source is None:
+            return appearance.volume
         offsets = self.warp_source(self.embedding(motion.expression, appearance.descriptor))
         grid = geometry.compose_source_grid(motion.pose, offsets, appearance.volume.shape[2:])
-        return Canonical(self.g3d(geometry.sample(appearance.volume, grid)), appearance.descriptor)
+        return geometry.sample(appearance.volume, grid)
 
     def driver_offsets(self, canonical: Canonical, motion: Motion) -> Float[Tensor, "B 3 d h w"]:
         """The expression part of w_->d."""
@@ -71,6 +77,12 @@ class BaseModel(nn.Module):
     ) -> Prediction:
         """x_s->d from pictures alone."""
         return self.render(self.canonical(source, matte, self.motion(source)), self.motion(driver))
+
+    def checkpoint_activations(self) -> None:
+        """Trade time for memory: residual blocks recompute their activations in the backward pass."""
+        for module in self.modules():
+            if isinstance(module, Recomputed):
+                module.recompute = True
 
     @classmethod
     def load(cls, path: str | Path) -> "BaseModel":

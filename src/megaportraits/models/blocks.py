@@ -4,7 +4,8 @@ Paper: A.1, B.1, Fig. 10c. Choices (docs/paper.md): weight standardisation on th
 spectral normalisation on the others; 1x1 skip only where channels change; convolutions before a norm have no bias.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TypeVar, cast
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
+from torch.utils.checkpoint import checkpoint
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -92,7 +94,31 @@ class AdaptiveGroupNorm(nn.Module):
         return F.group_norm(x, self.groups) * gamma + beta
 
 
-class ResBlock(nn.Module):
+class Recomputed(nn.Module):
+    """A module that can drop its activations and compute them again in the backward pass."""
+
+    recompute = False
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        if not (self.recompute and torch.is_grad_enabled()):
+            return super().__call__(*inputs)
+        contexts = lambda: (contextlib.nullcontext(), self._without_power_iteration())  # noqa: E731
+        return cast(Tensor, checkpoint(super().__call__, *inputs, use_reentrant=False, context_fn=contexts))
+
+    @contextlib.contextmanager
+    def _without_power_iteration(self) -> Iterator[None]:
+        """Spectral norms estimate once for the forward pass, not again when it is repeated."""
+        norms = [m for m in self.modules() if type(m).__name__ == "_SpectralNorm" and m.training]
+        for norm in norms:
+            norm.training = False
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.training = True
+
+
+class ResBlock(Recomputed):
     """Norm, ReLU, 3x3 conv (standardised); norm, ReLU, 3x3 conv; plus skip. Paper: Fig. 10c."""
 
     def __init__(self, dimensions: int, inputs: int, outputs: int, other: str):
@@ -107,7 +133,7 @@ class ResBlock(nn.Module):
         return self.conv2(F.relu(self.norm2(h))) + self.skip(x)
 
 
-class AdaptiveResBlock3d(nn.Module):
+class AdaptiveResBlock3d(Recomputed):
     """ResBlock3D* of Fig. 9b: a residual block with adaptive GroupNorm."""
 
     def __init__(self, inputs: int, outputs: int, embedding_channels: int, other: str):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from megaportraits.checkpoint import read_model, read_tensors
@@ -22,11 +22,10 @@ from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
 from megaportraits.losses.contrastive import cycle_loss
 from megaportraits.losses.feature_matching import feature_matching_loss
-from megaportraits.losses.perceptual import perceptual_loss
-from megaportraits.losses.pretrained import load_squeezenet
 from megaportraits.models.base import BaseModel, checked_load
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey, stack
+from megaportraits.training.critics import Critics
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, Trainer
 
@@ -43,6 +42,14 @@ class _Pass:
     wanted: Float[Tensor, "N 3 H W"]
 
 
+@dataclass(frozen=True)
+class _Cross:
+    """Each source driven by the clip before it in its group: x_s*->d of Eq. 6."""
+
+    motion: Motion
+    prediction: Prediction
+
+
 class BaseStage:
     """Networks, data and losses of stage one."""
 
@@ -51,15 +58,18 @@ class BaseStage:
         self.config = config
         self.batch, self.collate = config.batch, stack
         sizes = preset(config.preset)
-        sizes = dataclasses.replace(sizes, size_px=config.size_px or sizes.size_px)
-        self.generator = BaseModel(sizes)
+        self.generator = BaseModel(
+            dataclasses.replace(
+                sizes, size_px=config.size_px or sizes.size_px, descriptor=config.descriptor,
+                source_warp=config.source_warp,
+            )
+        )  # fmt: skip
         adversary = config.weights.adversarial > 0
         self.discriminator = Discriminator(DISCRIMINATOR_PRESETS[config.preset]) if adversary else None
         self._load_weights()
         self.generator.motion_encoder.pose.requires_grad_(False)
-        wanted = config.perceptual_weights
-        self.perceptual = load_squeezenet(wanted) if wanted else None
-        self.store = FrameStore(find_clips(config.data, "train"), sizes.size_px, config.cache_gb)
+        self.critics = Critics(config.critics, config.weights)
+        self.store = FrameStore(find_clips(config.data, "train"), self.generator.config.size_px, config.cache_gb)
 
     def _load_weights(self) -> None:
         config = self.config
@@ -68,10 +78,10 @@ class BaseStage:
             checked_load(self.generator, read_tensors(state / "generator.safetensors"), state)
             if self.discriminator is not None and (state / "discriminator.safetensors").is_file():
                 checked_load(self.discriminator, read_tensors(state / "discriminator.safetensors"), state)
-        elif config.pose:
+        if config.pose:
             _, tensors = read_model(config.pose, "pose")
             checked_load(self.generator.motion_encoder.pose, tensors, config.pose)
-        else:
+        elif not config.start_from:
             raise UserError("no head pose net came; give --pose (a checkpoint of `train pose`) or --start-from")
 
     def dataset(self, length: int) -> PairDataset:
@@ -79,24 +89,23 @@ class BaseStage:
         return PairDataset(self.store, config.augment, config.drivers_per_source, config.loop.seed, length)
 
     def to_device(self, pair: Pair, device: torch.device) -> Pair:
-        if self.perceptual is not None:
-            self.perceptual.to(device)
+        self.critics.to(device)
         return pair.to(device)
 
     def generator_terms(self, pair: Pair, step: int) -> Terms:
         weights = self.config.weights
         done = self._last = self._self_driving(pair)
-        terms: Terms = {"reconstruction": (F.l1_loss(done.painted, done.wanted), weights.reconstruction)}
-        if self.perceptual is not None:
-            terms["perceptual"] = (perceptual_loss(self.perceptual, done.painted, done.wanted, 2), weights.perceptual)
+        terms: Terms = self.critics.terms(done.painted, done.wanted, done.driver_motion.pose, pair.driver.keypoints)
+        if weights.reconstruction > 0:
+            terms["reconstruction"] = (F.l1_loss(done.painted, done.wanted), weights.reconstruction)
         if done.prediction.matte is not None:
             terms["matte"] = (F.l1_loss(done.prediction.matte, pair.driver.matte), weights.matte)
         if self.discriminator is not None:
             fake, real = self.discriminator(done.painted), self.discriminator(done.wanted)
             terms["adversarial"] = (adversarial.generator_loss([f[-1] for f in fake]), weights.adversarial)
             terms["feature_matching"] = (feature_matching_loss(real, fake), weights.feature_matching)
-        if weights.cycle > 0 and step >= self.config.cycle_start * self.config.loop.steps:
-            terms["cycle"] = (self._cycle(done, pair, step), weights.cycle)
+        if weights.cycle + weights.identity > 0 and step >= self.config.cycle_start * self.config.loop.steps:
+            terms |= self._cross_terms(done, pair)
         return terms
 
     def discriminator_terms(self, pair: Pair) -> Terms:
@@ -111,47 +120,65 @@ class BaseStage:
         return Motion(pose, encoder.encode_expression(view.motion_input, pose))
 
     def _self_driving(self, pair: Pair) -> _Pass:
-        source, driver, repeats = pair.source, pair.driver, self.config.drivers_per_source
+        source, driver, foreground = pair.source, pair.driver, self.config.foreground
         source_motion, driver_motion = self._motion(source), self._motion(driver)
-        canonical = self.generator.canonical(source.rgb, source.matte, source_motion)
-        prediction = self.generator.render(canonical.repeat(repeats), driver_motion)
-        wanted = over_grey(driver.rgb, driver.matte)
-        painted = over_grey(prediction.rgb, driver.matte) if self.config.masked_losses else prediction.rgb
+        shown = torch.ones_like(source.matte) if foreground == "all" else source.matte
+        canonical = self.generator.canonical(source.rgb, shown, source_motion)
+        prediction = self.generator.render(canonical.repeat(self.config.drivers_per_source), driver_motion)
+        wanted = driver.rgb if foreground == "all" else over_grey(driver.rgb, driver.matte)
+        painted = over_grey(prediction.rgb, driver.matte) if foreground == "masked" else prediction.rgb
         return _Pass(canonical, source_motion, driver_motion, prediction, painted, wanted)
 
-    def _cycle(self, done: _Pass, pair: Pair, step: int) -> Tensor:
-        """L_cos on the predictions and on a cross pass: each source driven by the clip before it in the batch."""
+    def _cross_terms(self, done: _Pass, pair: Pair) -> Terms:
+        weights, motion = self.config.weights, self._cross_motion(done.driver_motion, pair.sample)
+        cross = _Cross(motion, self.generator.render(done.canonical, motion))
+        terms: Terms = {}
+        if weights.cycle > 0:
+            terms["cycle"] = (self._cycle(done, cross, pair.clip), weights.cycle)
+        if weights.identity > 0:
+            source = over_grey(pair.source.rgb, pair.source.matte)
+            raw = self.critics.identity(cross.prediction.rgb, motion.pose, source, done.source_motion.pose)
+            terms["identity"] = (raw, weights.identity)
+        return terms
+
+    def _before(self, count: int, steps: int, device: torch.device) -> Int[Tensor, " B"]:
+        """For each source, the one that stands `steps` before it in its group, cyclically."""
+        group = self.config.cycle_group or count
+        number = torch.arange(count, device=device)
+        return number - number % group + (number - steps) % group
+
+    def _cycle(self, done: _Pass, cross: _Cross, clip: Int[Tensor, " B"]) -> Tensor:
+        """L_cos on the predictions and on the crossed pictures; negatives are drivers of other clips of the group."""
         encoder, repeats = self.generator.motion_encoder, self.config.drivers_per_source
         driver_z, source_z = done.driver_motion.expression, done.source_motion.expression
-        crossed = self._cross_motion(done.driver_motion, step)
-        cross = self.generator.render(done.canonical, crossed)
         predicted = [
             encoder.encode_expression(done.prediction.rgb, done.driver_motion.pose),
-            encoder.encode_expression(cross.rgb, crossed.pose),
+            encoder.encode_expression(cross.prediction.rgb, cross.motion.pose),
         ]
-        driver_clips = pair.clip.repeat_interleave(repeats)
-        positive_clips = torch.cat([driver_clips, pair.clip.roll(1)])
+        number = torch.arange(len(clip), device=clip.device)
+        before = self._before(len(clip), 1, clip.device)
+        owner = torch.cat([number.repeat_interleave(repeats), before])
+        candidate = number.repeat_interleave(repeats)
+        group = self.config.cycle_group or len(clip)
+        other_clip = clip[owner][:, None] != clip[candidate][None]
+        same_group = (owner // group)[:, None] == (candidate // group)[None]
         return cycle_loss(
             torch.cat(predicted),
-            torch.cat([driver_z, driver_z[::repeats].roll(1, 0)]),
+            torch.cat([driver_z, driver_z[::repeats][before]]),
             driver_z,
-            positive_clips[:, None] != driver_clips[None],
-            torch.cat([source_z.repeat_interleave(repeats, 0), source_z.roll(1, 0)]),
+            other_clip & same_group,
+            source_z[owner],
         )
 
-    def _cross_motion(self, driver: Motion, step: int) -> Motion:
-        """Expressions of the clip before; for a random half of the samples the pose of yet another clip."""
+    def _cross_motion(self, driver: Motion, sample: Int[Tensor, " B"]) -> Motion:
+        """Expressions of the clip before; for a random half of the samples the pose of the one before that."""
         firsts = slice(None, None, self.config.drivers_per_source)
-        pose = HeadPose(driver.pose.rotation[firsts], driver.pose.scale[firsts], driver.pose.translation[firsts])
-        near, far = pose.roll_batch(), pose.roll_batch().roll_batch()
-        draws = torch.rand(len(pose.scale), generator=torch.Generator().manual_seed(self.config.loop.seed + step))
-        other = (draws < 0.5).to(pose.scale.device)
-        mixed = HeadPose(
-            torch.where(other[:, None, None], far.rotation, near.rotation),
-            torch.where(other, far.scale, near.scale),
-            torch.where(other[:, None], far.translation, near.translation),
-        )
-        return Motion(mixed, driver.expression[firsts].roll(1, 0).detach())
+        near, far = (self._before(len(sample), steps, sample.device) for steps in (1, 2))
+        coin = (sample * 2654435761 + self.config.loop.seed) // 65536 % 2 == 0
+        chosen = torch.where(coin, near, far)
+        pose = driver.pose
+        mixed = HeadPose(*(part[firsts][chosen] for part in (pose.rotation, pose.scale, pose.translation)))
+        return Motion(mixed, driver.expression[firsts][near].detach())
 
     @torch.no_grad()
     def pictures(self, average: nn.Module, pair: Pair):
