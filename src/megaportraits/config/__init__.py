@@ -4,6 +4,14 @@ from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig
 from megaportraits.config.evaluate import EvaluateConfig
 from megaportraits.config.frames import PoseTraining
+from megaportraits.config.gaze import (
+    GAZE_PRESETS,
+    EyeAugmentConfig,
+    GazeNetConfig,
+    GazePresetName,
+    GazeTraining,
+    gaze_preset,
+)
 from megaportraits.config.identity import IDENTITY_PRESETS, IdentityNetConfig, IdentityTraining
 from megaportraits.config.loop import LoopConfig, OptimiserConfig
 from megaportraits.config.plain import from_dict, to_dict
@@ -21,6 +29,7 @@ from megaportraits.config.sizes import (
 __all__ = [
     "DISCRIMINATOR_PRESETS",
     "DOMAIN_ON",
+    "GAZE_PRESETS",
     "IDENTITY_PRESETS",
     "MODEL_PRESETS",
     "AppearanceConfig",
@@ -30,8 +39,12 @@ __all__ = [
     "DiscriminatorConfig",
     "DomainConfig",
     "EvaluateConfig",
+    "EyeAugmentConfig",
     "G2DConfig",
     "G3DConfig",
+    "GazeNetConfig",
+    "GazePresetName",
+    "GazeTraining",
     "IdentityNetConfig",
     "IdentityTraining",
     "LoopConfig",
@@ -43,6 +56,7 @@ __all__ = [
     "PresetName",
     "WarpConfig",
     "from_dict",
+    "gaze_preset",
     "preset",
     "to_dict",
 ]

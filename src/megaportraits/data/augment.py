@@ -4,6 +4,7 @@ Paper: 4.1, B.1. The driver as E_mtn sees it: a random thin-plate-spline warp th
 severe colour jitter; strengths in `config.AugmentConfig`. Conventions: `geometry.py`.
 """
 
+import functools
 import math
 
 import torch
@@ -15,6 +16,8 @@ from megaportraits import geometry
 from megaportraits.tensors import HeadPose
 
 _LUMA = (0.299, 0.587, 0.114)
+_SPLINE_PX = 32
+"""Side of the grid on which a spline is evaluated; between, its offsets are interpolated."""
 
 
 def uniform(generator: Generator, low: float, high: float) -> float:
@@ -37,50 +40,59 @@ def colour_jitter(
     image: Float[Tensor, "B 3 H W"], generator: Generator, strength: float, grey_probability: float = 0.0
 ) -> Float[Tensor, "B 3 H W"]:
     """Brightness, contrast, saturation (factors in 1 +- strength) and hue (channel gains in 1 +- strength / 4)."""
-    luma = image.new_tensor(_LUMA).view(1, 3, 1, 1)
-    image = image * uniform(generator, 1 - strength, 1 + strength)
-    mean = (image * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
-    image = mean + (image - mean) * uniform(generator, 1 - strength, 1 + strength)
-    grey = (image * luma).sum(1, keepdim=True)
+    brightness, contrast = (uniform(generator, 1 - strength, 1 + strength) for _ in range(2))
     saturation = (
         0.0 if uniform(generator, 0.0, 1.0) < grey_probability else uniform(generator, 1 - strength, 1 + strength)
     )
-    gains = [uniform(generator, 1 - strength / 4, 1 + strength / 4) for _ in range(3)]
-    image = (grey + (image - grey) * saturation) * image.new_tensor(gains).view(1, 3, 1, 1)
-    return image.clamp(0, 1)
+    gains = image.new_tensor([uniform(generator, 1 - strength / 4, 1 + strength / 4) for _ in range(3)])
+    luma = image.new_tensor(_LUMA)
+    mean = brightness * (image.mean((2, 3)) @ luma)
+    mixing = gains[:, None] * (saturation * torch.eye(3) + (1 - saturation) * luma)  # all of it is affine in the colour
+    offset = (1 - contrast) * mean[:, None, None] * gains[:, None]
+    colours = torch.baddbmm(offset, (brightness * contrast * mixing).expand(len(image), 3, 3), image.flatten(2))
+    return colours.clamp_(0, 1).view(image.shape)
 
 
 def thin_plate_spline_grid(
     control: Float[Tensor, "K 2"], displaced: Float[Tensor, "K 2"], size: int
 ) -> Float[Tensor, "1 S S 2"]:
     """The sampling grid of the thin-plate spline that reads at `displaced` what is painted at `control` (Bookstein)."""
-    count = len(control)
+    return (_spline_matrix(control, size) @ displaced).view(1, size, size, 2)
+
+
+def _spline_matrix(control: Float[Tensor, "K 2"], size: int) -> Float[Tensor, "P K"]:
+    """A spline's value at the centres of size x size pixels is this matrix times its values at the control points."""
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         squared = torch.cdist(a, b).square()
         return squared * (squared + 1e-9).log()
 
-    ones = torch.cat([torch.ones(count, 1), control], 1)
-    system = torch.zeros(count + 3, count + 3)
+    control, count = control.double(), len(control)
+    ones = torch.cat([torch.ones(count, 1), control], 1).double()
+    system = torch.zeros(count + 3, count + 3, dtype=torch.float64)
     system[:count, :count], system[:count, count:], system[count:, :count] = kernel(control, control), ones, ones.T
-    weights = torch.linalg.solve(system, torch.cat([displaced, torch.zeros(3, 2)]))
-    points = geometry.identity_grid((size, size)).view(-1, 2)
+    points = geometry.identity_grid((size, size), dtype=torch.float64).view(-1, 2)
     basis = torch.cat([kernel(points, control), torch.ones(len(points), 1), points], 1)
-    return (basis @ weights).view(1, size, size, 2)
+    return (basis @ torch.linalg.inv(system)[:, :count]).float()
+
+
+@functools.lru_cache(maxsize=4)
+def _regular_spline(cells: int, size: int) -> tuple[Tensor, Tensor]:
+    """Control points on a (cells + 1)^2 grid, and their `_spline_matrix`."""
+    axis = torch.linspace(-1, 1, cells + 1)
+    control = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(-1, 2)
+    return control, _spline_matrix(control, size)
 
 
 def degrade_shape(
     image: Float[Tensor, "1 C H W"], generator: Generator, sigma: float, cells: int
 ) -> Float[Tensor, "1 C H W"]:
     """Random thin-plate spline: control points on a (cells + 1)^2 grid move by `sigma` cells (normal)."""
-    axis = torch.linspace(-1, 1, cells + 1)
-    control = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(-1, 2)
+    control, matrix = _regular_spline(cells, _SPLINE_PX)
     displaced = control + torch.randn(control.shape, generator=generator) * sigma * 2 / cells
-    coarse = thin_plate_spline_grid(control, displaced, 32)
-    grid = F.interpolate(coarse.movedim(-1, 1), size=image.shape[-2:], mode="bilinear", align_corners=False).movedim(
-        1, -1
-    )
-    return geometry.sample(image, grid)
+    coarse = (matrix @ displaced).T.reshape(1, 2, _SPLINE_PX, _SPLINE_PX)
+    grid = F.interpolate(coarse, size=image.shape[-2:], mode="bilinear", align_corners=False)
+    return geometry.sample(image, grid.movedim(1, -1))
 
 
 def random_similarity(
