@@ -26,6 +26,7 @@ COMMANDS = {
     "synth": Command("megaportraits.synth.command:run", "render heads with ground truth for training and tests"),
     "train pose": Command("megaportraits.training.pose:train_pose", "train the head pose net on rendered heads"),
     "train identity": Command("megaportraits.training.identity:train_identity", "train the recognition net"),
+    "train gaze": Command("megaportraits.training.gaze:train_gaze", "train the gaze and blink net"),
     "train base": Command("megaportraits.training.base:train_base", "train the base model"),
     "evaluate": Command("megaportraits.evaluate.command:evaluate", "score a model against right answers"),
 }
