@@ -21,6 +21,15 @@ def test_equal_pictures(picture):
     torch.testing.assert_close(ssim(picture, picture, FULL), torch.ones(2))
 
 
+def test_masked_psnr_of_a_known_error(picture):
+    """Half of the mask is off by 0.2: mean squared error 0.02."""
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[:, :, :16] = 1
+    changed = picture.clone()
+    changed[:, :, 8:] += 0.2
+    torch.testing.assert_close(psnr_db(changed, picture, mask), torch.full((2,), 16.9897))
+
+
 def test_known_shift(picture):
     torch.testing.assert_close(psnr_db(picture + 0.1, picture, FULL), torch.full((2,), 20.0))
     torch.testing.assert_close(l1(picture + 0.1, picture, FULL), torch.full((2,), 0.1))
