@@ -2,7 +2,8 @@
 
 A function with one dataclass parameter takes the dataclass's fields as options. Names are written with hyphens
 (`--side-by-side`), switches without a value (off by `--side-by-side false`), lists as words (`--data one two`), nested
-fields with dots; `--config FILE` reads options from YAML or JSON. What is wrong becomes a `UserError` of one sentence.
+fields with dots. `--config FILE` reads options from YAML or JSON, `--config NAME` takes a recipe that comes with the
+package; several are read in order, later ones win. What is wrong becomes a `UserError` of one sentence.
 """
 
 import inspect
@@ -11,6 +12,8 @@ import re
 from argparse import HelpFormatter
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from importlib import resources
+from pathlib import Path
 from typing import Any, NoReturn, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
@@ -47,7 +50,9 @@ def parse(function: Callable[..., Any], program: str, arguments: list[str]) -> d
         UserError: an option is unknown, missing, or has a wrong value.
     """
     parser = _Parser(prog=program, allow_abbrev=False, description=_first_paragraph(function))
-    parser.add_argument("--config", action="config", help="YAML or JSON file with options")
+    parser.add_argument(
+        "--config", action="config", help=f"recipe ({', '.join(recipes())}), or YAML or JSON file with options"
+    )
     single = _single_dataclass(function)
     if single:
         parser.add_class_arguments(single[1])
@@ -58,6 +63,12 @@ def parse(function: Callable[..., Any], program: str, arguments: list[str]) -> d
     values = dict(vars(parser.instantiate_classes(parsed)))
     del values["config"]
     return {single[0]: single[1](**values)} if single else values
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    folder = Path(str(resources.files("megaportraits.config").joinpath("recipes")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def _single_dataclass(function: Callable[..., Any]) -> tuple[str, type] | None:
@@ -78,6 +89,8 @@ def _normal(arguments: list[str], hints: dict[str, Any]) -> list[str]:
         if name.startswith("--"):
             name = "--" + name[2:].replace("-", "_")
             hint = hints.get(name[2:])
+            if name == "--config":
+                equals, value = "=", _recipe(value if equals else words.pop(0) if words else "")
             if hint is bool and not equals:
                 equals, value = "=", words.pop(0) if words[:1] in (["true"], ["false"]) else "true"
             elif get_origin(hint) in (tuple, list) and not equals and words and not words[0].startswith("["):
@@ -87,6 +100,15 @@ def _normal(arguments: list[str], hints: dict[str, Any]) -> list[str]:
                 equals, value = "=", f"[{', '.join(items)}]"
         out.append(name + equals + value)
     return out
+
+
+def _recipe(name: str) -> str:
+    """The file of a recipe, or of what may be one."""
+    if name in recipes():
+        return str(recipes()[name])
+    if not Path(name).is_file():
+        raise UserError(f"there is no recipe or file '{name}'; recipes: {', '.join(recipes())}")
+    return name
 
 
 def _item(word: str) -> str:

@@ -1,12 +1,15 @@
 """The base model as a whole: what depends on what, zero start, gradients, folding, saving."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
+from conftest import perturb_zeros
 from safetensors.torch import load_file, save_file
 
 from megaportraits import geometry
+from megaportraits.config import preset
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights, folded_state
@@ -166,3 +169,45 @@ def test_load_refuses_missing_and_extra_keys(model, tmp_path, change):
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match=rf"{change} \['{name}'\]"):
         BaseModel.load(tmp_path)
+
+
+def test_without_e_s_the_warps_know_nothing_of_the_source(pictures):
+    source, matte, driver = pictures
+    model = BaseModel(replace(preset("tiny"), descriptor=False)).eval()
+    perturb_zeros(model)
+    motion = model.motion(driver)
+    offsets = [model.driver_offsets(model.canonical(picture, matte, motion), motion) for picture in (source, driver)]
+    assert torch.equal(*offsets)
+    assert offsets[0].any()
+    assert not list(model.appearance_encoder.descriptor.parameters())
+
+
+def test_without_the_source_warp_the_volume_goes_straight_to_g3d(pictures):
+    source, matte, driver = pictures
+    model = BaseModel(replace(preset("tiny"), source_warp=False)).eval()
+    perturb_zeros(model)
+    canonical = model.canonical(source, matte, model.motion(source))
+    assert torch.equal(canonical.volume, model.g3d(model.appearance(source, matte).volume))
+    assert torch.equal(canonical.volume, model.canonical(source, matte, model.motion(driver)).volume)
+    assert not any("warp_source" in name for name, _ in model.named_parameters())
+
+
+@pytest.mark.parametrize("spectral_norm", [False, True])
+def test_recomputed_activations_give_the_same_gradients_with_less_memory(pictures, spectral_norm):
+    def gradients(recompute: bool) -> tuple[list[torch.Tensor], int]:
+        torch.manual_seed(0)
+        model = BaseModel(replace(preset("tiny"), spectral_norm=spectral_norm))
+        perturb_zeros(model)
+        if recompute:
+            model.checkpoint_activations()
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
+            prediction = model(*pictures)
+        prediction.rgb.square().mean().backward()
+        return [p.grad for p in model.parameters() if p.grad is not None], sum(kept)
+
+    (plain, much), (again, little) = gradients(False), gradients(True)
+    assert len(plain) == len(again)
+    for a, b in zip(plain, again, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+    assert little < 0.7 * much
