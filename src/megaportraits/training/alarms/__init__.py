@@ -1,0 +1,5 @@
+"""Alarms: what can go wrong in training, measured while it runs (docs/alarms.md)."""
+
+from megaportraits.training.alarms.board import Alarms
+
+__all__ = ["Alarms"]
