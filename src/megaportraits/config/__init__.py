@@ -1,5 +1,6 @@
 """Every knob, once: frozen dataclasses with a sentence for each field, and the presets. No torch here."""
 
+from megaportraits.config.alarms import AlarmConfig
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig
 from megaportraits.config.evaluate import EvaluateConfig
@@ -32,6 +33,7 @@ __all__ = [
     "GAZE_PRESETS",
     "IDENTITY_PRESETS",
     "MODEL_PRESETS",
+    "AlarmConfig",
     "AppearanceConfig",
     "AugmentConfig",
     "BaseTraining",
