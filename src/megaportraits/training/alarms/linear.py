@@ -87,12 +87,16 @@ def openings(keypoints: Float[Tensor, "N K 2"]) -> Float[Tensor, "N 2"]:
 
 
 def controls_in_code(code: Float[Tensor, "N Z"], pool: Pool) -> dict[str, float]:
-    """Linear probe z -> the renderer's controls on people it was not fitted to: R^2, mean and some by name."""
+    """Linear probe z -> the renderer's controls on people it was not fitted to: R^2, mean and some by name.
+
+    `controls_within_r2` is the mean where each person's own mean of z and controls is taken away first.
+    """
     asked = varying(pool.controls)
     if not bool(asked.any()):
         return {}
     found = held_out_r2(code, pool.controls, pool.person)
-    values = {"controls_r2": float(found[asked].mean())}
+    within = held_out_r2(centred(code, pool.person), centred(pool.controls, pool.person), pool.person)
+    values = {"controls_r2": float(found[asked].mean()), "controls_within_r2": float(within[asked].mean())}
     for name in ("jaw_open", "blink_left", "blink_right"):
         if name in pool.names and bool(asked[pool.names.index(name)]):
             values[f"controls_{name}_r2"] = float(found[pool.names.index(name)])

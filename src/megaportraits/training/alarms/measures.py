@@ -9,7 +9,7 @@ import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ JPEG_QUALITY, BLUR = 50, 1 / 128
 """What a hidden code must survive; the blur is a Gaussian's deviation, as a part of the picture's side."""
 
 
+@runtime_checkable
 class Puppet(Protocol):
     """What the alarms need of a model, in evaluation mode: the interface of `BaseModel`."""
 
