@@ -50,10 +50,8 @@ class CriticsConfig:
     """Its file, or a checkpoint folder of `train identity`; empty: as above, or what came with the package."""
     gaze_weights: str = ""
     """Checkpoint folder of `train gaze`; empty: the one that came with the package."""
-    recogniser: Literal["identity", "mobilefacenet"] = "identity"
-    """Network of the identity loss."""
     recogniser_weights: str = ""
-    """Its checkpoint folder or file; empty: as for `face_weights`."""
+    """Checkpoint folder of `train identity` for the identity loss; empty: the one that came with the package."""
 
     def __post_init__(self):
         at_least(self, 1, "perceptual_scales")

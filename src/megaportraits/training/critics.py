@@ -10,6 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from megaportraits.config import CriticsConfig, LossWeights
+from megaportraits.data.alignment import aligned_face
+from megaportraits.losses.gaze import gaze_loss
+from megaportraits.losses.identity import identity_loss
+from megaportraits.losses.perceptual import perceptual_loss
+from megaportraits.losses.pretrained import load_frozen
+from megaportraits.models.gaze import GazeNet
+from megaportraits.models.identity import IdentityNet
 from megaportraits.tensors import HeadPose
 
 FACE_PX = {"vggface": 224, "identity": 112}
@@ -26,17 +33,15 @@ class Critics(nn.Module):
         super().__init__()
         self.config, self.weights = config, weights
         if weights.perceptual:
-            from megaportraits.losses.pretrained import load_frozen
-
             self.perceptual = load_frozen(config.perceptual, config.perceptual_weights)
-        if weights.face:
-            self.face = _face_net(config.face, config.face_weights)
+        if weights.face and config.face == "identity":
+            self.face = IdentityNet.load(config.face_weights or _shipped("identity"))
+        elif weights.face:
+            self.face = load_frozen(config.face, config.face_weights)
         if weights.gaze:
-            from megaportraits.models.gaze import GazeNet
-
             self.gaze = GazeNet.load(config.gaze_weights or _shipped("gaze"))
         if weights.identity:
-            self.recogniser = _face_net(config.recogniser, config.recogniser_weights)
+            self.recogniser = IdentityNet.load(config.recogniser_weights or _shipped("identity"))
 
     def terms(
         self,
@@ -48,19 +53,12 @@ class Critics(nn.Module):
         """L_IN, L_face and L_gaze (Eq. 4) of predictions and truth, whose head pose and keypoints serve both."""
         found: dict[str, Raw] = {}
         if self.weights.perceptual:
-            from megaportraits.losses.perceptual import perceptual_loss
-
             raw = perceptual_loss(self.perceptual, painted, wanted, self.config.perceptual_scales)
             found["perceptual"] = (raw, self.weights.perceptual)
         if self.weights.face:
-            from megaportraits.data.alignment import aligned_face
-            from megaportraits.losses.perceptual import perceptual_loss
-
             faces = (aligned_face(picture, pose, FACE_PX[self.config.face]) for picture in (painted, wanted))
             found["face"] = (perceptual_loss(self.face, *faces, 1), self.weights.face)
         if self.weights.gaze:
-            from megaportraits.losses.gaze import gaze_loss
-
             found["gaze"] = (gaze_loss(self.gaze, painted, wanted, keypoints), self.weights.gaze)
         return found
 
@@ -72,20 +70,8 @@ class Critics(nn.Module):
         source_pose: HeadPose,
     ) -> Tensor:
         """1 - cos between the crossed pictures' and their sources' faces."""
-        from megaportraits.data.alignment import aligned_face
-        from megaportraits.losses.identity import identity_loss
-
         faces = (aligned_face(p, pose, 112) for p, pose in ((crossed, crossed_pose), (source, source_pose)))
         return identity_loss(self.recogniser, *faces)
-
-
-def _face_net(name: str, weights: str) -> nn.Module:
-    from megaportraits.losses.pretrained import load_frozen
-    from megaportraits.models.identity import IdentityNet
-
-    if name == "identity":
-        return IdentityNet.load(weights or _shipped("identity"))
-    return load_frozen(name, weights)
 
 
 def _shipped(name: str) -> Path:
