@@ -133,9 +133,15 @@ def full_precision(device: torch.device) -> torch.autocast:
     return torch.autocast("cpu" if device.type == "meta" else device.type, enabled=False)
 
 
+def working_type(*tensors: Tensor) -> torch.dtype:
+    """Type for arithmetic on coordinates: fp32, or fp64 where a tensor has it."""
+    return functools.reduce(torch.promote_types, (t.dtype for t in tensors), torch.float32)
+
+
 def sample(values: Float[Tensor, "B C *size"], grid: Float[Tensor, "B *out n"]) -> Float[Tensor, "B C *out"]:
     """Read pictures (n = 2) or volumes (n = 3) at grid positions: the project's only `grid_sample`."""
-    read = F.grid_sample(values.float(), grid.float(), mode="bilinear", padding_mode="zeros", align_corners=False)
+    kind = working_type(values, grid)
+    read = F.grid_sample(values.to(kind), grid.to(kind), mode="bilinear", padding_mode="zeros", align_corners=False)
     return read.to(values.dtype)
 
 
@@ -157,10 +163,11 @@ def compose_driver_grid(
     Equal to an expression warp followed by a rigid resampling. `offsets` (delta) may have any size; it is read at the
     rigid grid. Paper: A.1; composition is ours.
     """
-    grid = identity_grid(shape, offsets.device).expand(len(offsets), *shape, 3)
+    kind = working_type(offsets, pose.rotation)
+    grid = identity_grid(shape, offsets.device, kind).expand(len(offsets), *shape, 3)
     with full_precision(offsets.device):
-        rigid = apply_matrix(theta(pose).float(), grid)
-        return rigid + _offsets_at(offsets.float(), rigid)
+        rigid = apply_matrix(theta(pose).to(kind), grid)
+        return rigid + _offsets_at(offsets.to(kind), rigid)
 
 
 def compose_source_grid(
@@ -170,9 +177,10 @@ def compose_source_grid(
 
     Equal to resampling by the inverse pose, then by the expression warp. Paper: A.1; composition is ours.
     """
-    grid = identity_grid(shape, offsets.device).expand(len(offsets), *shape, 3)
+    kind = working_type(offsets, pose.rotation)
+    grid = identity_grid(shape, offsets.device, kind).expand(len(offsets), *shape, 3)
     with full_precision(offsets.device):
-        return apply_matrix(pose_matrix(pose).float(), grid + _offsets_at(offsets.float(), grid))
+        return apply_matrix(pose_matrix(pose).to(kind), grid + _offsets_at(offsets.to(kind), grid))
 
 
 def face_region_grid(pose: HeadPose, size: int) -> Float[Tensor, "B S S 2"]:

@@ -55,9 +55,15 @@ def test_a_finished_run_is_left_as_it_is(pose_config):
 
 def test_resume_refuses_other_settings_and_names_them(pose_config):
     make_trainer(pose_config).run()
-    other = replace(pose_config, batch=5, loop=replace(pose_config.loop, seed=3))
-    with pytest.raises(UserError, match=r"other settings \(batch, loop\)"):
+    other = replace(pose_config, shift=0.3, loop=replace(pose_config.loop, seed=3))
+    with pytest.raises(UserError, match=r"other settings \(loop, shift\)"):
         make_trainer(other)
+
+
+def test_resume_refuses_steps_of_another_number_of_samples(pose_config):
+    make_trainer(pose_config).run()
+    with pytest.raises(UserError, match="covers 4 samples, with these settings it would cover 6"):
+        make_trainer(replace(pose_config, batch=3, loop=replace(pose_config.loop, accumulate=2)))
 
 
 def test_writing_checkpoints_does_not_disturb_the_run(base_config, tmp_path):

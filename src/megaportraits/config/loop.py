@@ -37,20 +37,32 @@ class LoopConfig:
     keep: int = 2
     """Checkpoints kept."""
     log_every: int = 20
-    """Steps between scalars."""
+    """Steps between lines of scalars, each the mean since the line before."""
     pictures_every: int = 500
     """Steps between picture grids."""
     seed: int = 0
     """Seed of weights, data order and augmentation."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Arithmetic of the networks; fp16 scales the loss."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    """Arithmetic of the networks; fp16 scales the loss, 64-true is for comparing runs digit by digit."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
+    devices: int = 1
+    """Processes on this machine, one GPU each; torchrun and SLURM set their own number (docs/scale.md)."""
+    accumulate: int = 1
+    """Batches of each process that are summed before the networks step."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, more time."""
+    compile: bool = False
+    """Compile the parts of the generator (torch.compile)."""
+    channels_last: bool = False
+    """Keep convolution weights with channels last, which mixed precision on a GPU prefers."""
+    logger: Literal["tensorboard", "wandb"] = "tensorboard"
+    """Where scalars and pictures go, besides the files of OUTPUT/log."""
     threads: int = 0
     """CPU threads of the arithmetic; 0 leaves PyTorch's choice."""
     workers: int = 0
     """Processes that load data; 0 loads in the training process."""
 
     def __post_init__(self):
-        at_least(self, 1, "steps", "checkpoint_every", "keep", "log_every", "pictures_every")
+        at_least(self, 1, "steps", "checkpoint_every", "keep", "log_every", "pictures_every", "devices", "accumulate")
         at_least(self, 0, "threads", "workers")

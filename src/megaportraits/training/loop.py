@@ -1,12 +1,13 @@
 """The training loop, one for every stage.
 
-A stage offers networks, losses and data; the loop steps them, logs, averages, saves and resumes. A checkpoint:
+A stage offers networks, losses and data (`training/stage.py`); the loop steps them, logs, averages, saves and resumes,
+in one process or many (`training/distributed.py`). A checkpoint:
 
     OUTPUT/step-N/model.safetensors, config.json     folded EMA weights for use
     OUTPUT/step-N/state/*.safetensors, loop.json     raw weights, EMA, optimisers and the data cursor
 
-Everything random is a function of (seed, step), so the cursor is the step, and a resumed run equals an uninterrupted
-one on the same machine. Raw loss values are logged; weights are applied here and nowhere else.
+Everything random is a function of (seed, step) or (seed, sample), so the cursor is the step, and a resumed run equals
+an uninterrupted one on the same machine. Raw loss values are logged; weights are applied here and nowhere else.
 """
 
 import contextlib
@@ -14,20 +15,21 @@ import copy
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import UInt8
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from megaportraits.checkpoint import read_json, read_tensors, write_json, write_tensors
-from megaportraits.config import LoopConfig, OptimiserConfig
+from megaportraits.config import LoopConfig, OptimiserConfig, to_dict
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
+from megaportraits.training.batches import Order, load_batches
+from megaportraits.training.distributed import Processes
 from megaportraits.training.log import Log
+from megaportraits.training.meter import Meter, Stopwatch
 from megaportraits.training.optim import (
     build_optimiser,
     learning_rate,
@@ -35,48 +37,16 @@ from megaportraits.training.optim import (
     restore_optimiser,
     update_average,
 )
+from megaportraits.training.stage import Stage, Terms
 
-Terms = dict[str, tuple[Tensor, float]]
-"""Raw value and weight of each loss term, by name."""
+__all__ = ["Stage", "Terms", "Trainer", "checkpoints", "train"]
 
-
-@runtime_checkable
-class Stage(Protocol):
-    """What a stage gives to the loop."""
-
-    collate: Callable[..., Any]
-    batch: int
-
-    @property
-    def generator(self) -> nn.Module: ...
-
-    @property
-    def discriminator(self) -> nn.Module | None: ...
-
-    def dataset(self, length: int) -> Dataset: ...
-
-    def to_device(self, batch: Any, device: torch.device, /) -> Any: ...
-
-    def generator_terms(self, batch: Any, step: int, /) -> Terms: ...
-
-    def discriminator_terms(self, batch: Any, /) -> Terms:
-        """Called after `generator_terms` of the same batch."""
-        ...
-
-    def pictures(self, average: nn.Module, batch: Any, /) -> UInt8[Tensor, "H W 3"] | None: ...
-
-    def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None: ...
-
-
-class _From(Sampler[int]):
-    def __init__(self, first: int, length: int):
-        self.first, self.length = first, length
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.length))
-
-    def __len__(self) -> int:
-        return self.length - self.first
+MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""Type of the networks' arithmetic under mixed precision."""
+BAD_STEPS_IN_A_ROW = 100
+"""After so many steps whose loss or gradient was not finite, the run ends with an error."""
+AGREE_EVERY = 10
+"""Steps after which several processes ask each other whether to stop: asking makes the host wait for the device."""
 
 
 @dataclass
@@ -85,12 +55,12 @@ class _Player:
 
     network: nn.Module
     optimiser: torch.optim.AdamW
+    losses: list[Tensor] = field(default_factory=list)
+    """Weighted loss of each batch of the present step."""
 
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is 'cuda', but PyTorch sees no GPU here; choose 'cpu' or 'auto'")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        return [p for group in self.optimiser.param_groups for p in group["params"]]
 
 
 class Trainer:
@@ -98,84 +68,158 @@ class Trainer:
 
     def __init__(self, stage: Stage, loop: LoopConfig, optimiser: OptimiserConfig, output: Path, config: dict):
         self.stage, self.loop, self.settings, self.output, self.config = stage, loop, optimiser, output, config
+        self.processes = Processes(loop)
         if loop.threads:
             torch.set_num_threads(loop.threads)
-        self.device = _device(loop.device)
-        stage.generator.to(self.device)
-        self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False)
-        self.players = {"generator": self._player(stage.generator)}
-        if stage.discriminator is not None:
-            self.players["discriminator"] = self._player(stage.discriminator.to(self.device))
-        self.amp = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}[loop.precision]
+        self.device = self.processes.device
+        self.order = Order(stage.batch, loop.accumulate, self.processes.rank, self.processes.count)
+        self.amp = MIXED.get(loop.precision)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp is torch.float16)
-        self.step, self.skipped, self.stopping = 0, 0, False
+        self.step, self.stopping = 0, False
+        self.skipped, self.in_a_row = (torch.zeros((), device=self.device) for _ in range(2))
+        self.meter, self.stopwatch = Meter(), Stopwatch(self.device)
+        networks = {"generator": stage.generator, "discriminator": stage.discriminator}
+        self.players = {name: self._player(network) for name, network in networks.items() if network is not None}
+        self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False) if self.processes.first else None
         self._resume()
+        self._speed_up()
 
     def _player(self, network: nn.Module) -> _Player:
+        network.to(self.device, torch.float64 if self.loop.precision == "64-true" else None)
+        if self.loop.channels_last:
+            formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+            for parameter in network.parameters():
+                if parameter.dim() in formats:
+                    parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])
+        self.processes.share_weights(network)
         return _Player(network, build_optimiser(network.parameters(), self.settings))
+
+    def _speed_up(self) -> None:
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+            torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+        if self.loop.gradient_checkpointing:
+            switch = getattr(self.stage.generator, "checkpoint_activations", None)
+            if switch is None:
+                raise UserError("this stage cannot compute activations again; leave out --loop.gradient-checkpointing")
+            switch()
+        if self.loop.compile:
+            for part in self.stage.generator.children():
+                part.compile()
 
     def run(self) -> Path:
         """Train; the folder of the last checkpoint."""
-        with self._listening(), Log(self.output, self.step, self.loop.steps) as log:
-            for batch in self._batches():
-                batch = self.stage.to_device(batch, self.device)
-                values = self._train_step(batch)
+        with self._listening(), self._log() as log:
+            batches = load_batches(
+                self.stage.dataset(self.loop.steps * self.order.samples_per_step),
+                self.stage.collate,
+                self.order,
+                (self.step, self.loop.steps),
+                self.loop.workers,
+                self.device,
+                torch.float64 if self.loop.precision == "64-true" else None,
+            )
+            while self.step < self.loop.steps and not self._agree_to_stop():
+                batch = self._train_step(batches)
                 self.step += 1
-                self._report(log, batch, values)
-                if self.step % self.loop.checkpoint_every == 0 or self.stopping:
+                self._report(log, batch)
+                if self.step % self.loop.checkpoint_every == 0:
                     self.save()
-                if self.stopping:
-                    break
             return self.save()
 
-    def _batches(self) -> Iterator[Any]:
-        batch, length = self.stage.batch, self.loop.steps * self.stage.batch
-        loader = DataLoader(
-            self.stage.dataset(length),
-            batch_size=batch,
-            sampler=_From(self.step * batch, length),
-            collate_fn=self.stage.collate,
-            num_workers=self.loop.workers,
-            persistent_workers=self.loop.workers > 0,
-            pin_memory=False,
-        )
-        return iter(loader)
+    def _log(self) -> contextlib.AbstractContextManager[Log | None]:
+        if self.processes.first:
+            return Log(self.output, self.step, self.loop.steps, self.loop.logger)
+        return contextlib.nullcontext()
 
-    def _train_step(self, batch: Any) -> dict[str, float]:
-        values = self._play("generator", lambda: self.stage.generator_terms(batch, self.step))
-        update_average(self.average, self.stage.generator, self.settings.ema, self.step)
-        if "discriminator" in self.players:
-            values |= self._play("discriminator", lambda: self.stage.discriminator_terms(batch))
-        return values
+    def _agree_to_stop(self) -> bool:
+        if self.processes.count > 1 and self.step % AGREE_EVERY:
+            return False
+        return self.processes.any(self.stopping)
 
-    def _play(self, name: str, terms_of: Callable[[], Terms]) -> dict[str, float]:
-        """One optimiser step of one network; skipped and counted where the loss or a gradient is not finite."""
+    def _train_step(self, batches: Iterator[Any]) -> Any:
+        """One optimiser step of each player; the last batch."""
+        torch.manual_seed(hash((self.loop.seed, self.step, self.order.rank)) % 2**63)
+        for player in self.players.values():
+            player.optimiser.zero_grad(set_to_none=True)
+            player.losses.clear()
+        for start_over in self._micro_batches():
+            start_over()
+            with self.stopwatch.waiting():
+                batch = next(batches)
+            batch = self.stage.to_device(batch, self.device)
+            self._backward("generator", lambda batch=batch: self.stage.generator_terms(batch, self.step))
+            if "discriminator" in self.players:
+                self._backward("discriminator", lambda batch=batch: self.stage.discriminator_terms(batch))
+        bad = torch.stack([self._update(name) for name in self.players])
+        self.skipped += bad.sum()
+        self.in_a_row = (self.in_a_row + 1) * bad.amax()
+        if self.average is not None:
+            update_average(self.average, self.stage.generator, self.settings.ema, self.step)
+        self.stopwatch.count(self.order.samples_per_step)
+        return batch
+
+    def _micro_batches(self) -> Iterator[Callable[[], None]]:
+        """What to call before each micro-batch: all see the buffers (power iterations) that the step began with."""
+        buffers = [b for player in self.players.values() for b in player.network.buffers()]
+        kept = [b.clone() for b in buffers] if self.loop.accumulate > 1 else []
+
+        def start_over() -> None:
+            for buffer, value in zip(buffers, kept, strict=True):
+                buffer.copy_(value)
+
+        yield lambda: None
+        for _ in range(self.loop.accumulate - 1):
+            yield start_over
+
+    def _backward(self, name: str, terms_of: Callable[[], Terms]) -> None:
+        """Add the gradients of one batch to a player, while the other stands still."""
         player = self.players[name]
+        others = [p for other in self.players.values() if other is not player for p in other.trained]
+        for parameter in others:
+            parameter.requires_grad_(False)
         with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
             terms = terms_of()
-        total = torch.stack([weight * raw.float() for raw, weight in terms.values()]).sum()
+        weighted = [w * raw.to(torch.promote_types(raw.dtype, torch.float32)) for raw, w in terms.values()]
+        total = torch.stack(weighted).sum() / self.loop.accumulate
+        self.scaler.scale(total).backward()
+        for parameter in others:
+            parameter.requires_grad_(True)
+        player.losses.append(total.detach())
+        self.meter.add({key: raw for key, (raw, _) in terms.items()})
+
+    def _update(self, name: str) -> Tensor:
+        """Step a player; 1 where the loss or a gradient is not finite in some process and the step was skipped."""
+        player = self.players[name]
+        loss = self.processes.average_gradients(player.trained, torch.stack(player.losses).sum())
+        self.scaler.unscale_(player.optimiser)
+        norm = nn.utils.clip_grad_norm_(player.trained, self.settings.clip_norm)
+        bad = 1 - (norm.isfinite() & loss.isfinite()).float()
         for group in player.optimiser.param_groups:
             group["lr"] = self._rate()
-        player.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()
-        self.scaler.unscale_(player.optimiser)
-        norm = nn.utils.clip_grad_norm_(player.network.parameters(), self.settings.clip_norm)
-        if torch.isfinite(norm):
-            self.scaler.step(player.optimiser)
-        else:
-            self.skipped += 1
+        player.optimiser.found_inf = bad  # type: ignore[attr-defined]  # AdamW's fused step does nothing where it is 1
+        player.optimiser.step()
         self.scaler.update()
-        values = {key: float(raw.detach()) for key, (raw, _) in terms.items()}
-        return values | {f"{name}_total": float(total.detach()), f"{name}_gradient_norm": float(norm)}
+        self.meter.add({f"{name}_total": loss, f"{name}_gradient_norm": norm})
+        return bad
 
     def _rate(self) -> float:
         return learning_rate(self.settings, self.step, self.loop.steps)
 
-    def _report(self, log: Log, batch: Any, values: dict[str, float]) -> None:
-        log.advance(values["generator_total"])
+    def _report(self, log: Log | None, batch: Any) -> None:
+        if log:
+            log.advance()
         if self.step % self.loop.log_every == 0:
-            log.scalars(self.step, values | {"learning_rate": self._rate(), "skipped_steps": float(self.skipped)})
-        if self.step % self.loop.pictures_every == 0:
+            values = self.meter.take(self.processes.sum) | self.stopwatch.take()
+            values |= {"learning_rate": self._rate(), "skipped_steps": float(self.skipped)}
+            if log:
+                log.scalars(self.step, values)
+            if self.in_a_row >= BAD_STEPS_IN_A_ROW:
+                raise UserError(
+                    f"loss or gradient was not finite in the last {int(self.in_a_row)} steps; go on from an earlier "
+                    "checkpoint (--start-from, another --output) with a smaller learning rate or in 32-true precision"
+                )
+        if log and self.average is not None and self.step % self.loop.pictures_every == 0:
             pictures = self.stage.pictures(self.average, batch)
             if pictures is not None:
                 log.pictures(self.step, pictures)
@@ -195,30 +239,50 @@ class Trainer:
                 signal.signal(name, handler)
 
     def save(self) -> Path:
-        """Write `step-N`, atomically; older checkpoints beyond `keep` are deleted."""
+        """Write `step-N`, atomically, in the first process; older checkpoints beyond `keep` are deleted."""
         target = self.output / f"step-{self.step}"
-        if (target / "state" / "loop.json").is_file():
-            return target
-        with replacing(target) as folder:
-            folder.mkdir()
-            self.stage.export(self.average, folder, {"step": self.step, "training": self.config})
-            state = folder / "state"
-            write_tensors(state / "average.safetensors", self.average.state_dict())
-            for name, player in self.players.items():
-                write_tensors(state / f"{name}.safetensors", player.network.state_dict())
-                write_tensors(state / f"{name}_optimiser.safetensors", optimiser_tensors(player.optimiser))
-            facts = {"step": self.step, "skipped": self.skipped, "scaler": self.scaler.state_dict()}
-            write_json(state / "loop.json", facts | {"config": self.config})
-        for old in checkpoints(self.output)[: -self.loop.keep]:
-            shutil.rmtree(old)
+        if self.average is not None and not (target / "state" / "loop.json").is_file():
+            with replacing(target) as folder:
+                folder.mkdir()
+                self.stage.export(self.average, folder, {"step": self.step, "training": self.config})
+                self._write_state(folder / "state", self.average)
+            for old in checkpoints(self.output)[: -self.loop.keep]:
+                shutil.rmtree(old)
+        self.processes.wait()
         return target
 
+    def _write_state(self, state: Path, average: nn.Module) -> None:
+        write_tensors(state / "average.safetensors", average.state_dict())
+        for name, player in self.players.items():
+            write_tensors(state / f"{name}.safetensors", player.network.state_dict())
+            write_tensors(state / f"{name}_optimiser.safetensors", optimiser_tensors(player.optimiser))
+        counts = {"step": self.step, "skipped": int(self.skipped), "in_a_row": int(self.in_a_row)}
+        facts = {"samples_per_step": self.order.samples_per_step, "scaler": self.scaler.state_dict()}
+        write_json(state / "loop.json", counts | facts | {"config": self.config})
+
     def _resume(self) -> None:
-        found = checkpoints(self.output)
+        """Take up the newest checkpoint that the first process sees.
+
+        Raises:
+            UserError: it was written with other settings, or its steps cover another number of samples.
+        """
+        found = self.processes.of_first(checkpoints(self.output)[-1:])
         if not found:
             return
-        state = found[-1] / "state"
+        state = found[0] / "state"
         facts = read_json(state / "loop.json")
+        self._check_settings(facts)
+        self.step = facts["step"]
+        self.skipped += facts["skipped"]
+        self.in_a_row += facts.get("in_a_row", 0)
+        self.scaler.load_state_dict(facts["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(read_tensors(state / "average.safetensors"))
+        for name, player in self.players.items():
+            player.network.load_state_dict(read_tensors(state / f"{name}.safetensors"))
+            restore_optimiser(player.optimiser, read_tensors(state / f"{name}_optimiser.safetensors"))
+
+    def _check_settings(self, facts: dict[str, Any]) -> None:
         old, new = _decisive(facts["config"]), _decisive(self.config)
         different = sorted(k for k in new if old.get(k) != new[k])
         if different:
@@ -226,22 +290,47 @@ class Trainer:
                 f"{self.output} holds a run with other settings ({', '.join(different)}); "
                 "choose another --output, or use --start-from for a warm restart"
             )
-        self.step, self.skipped = facts["step"], facts["skipped"]
-        self.scaler.load_state_dict(facts["scaler"])
-        self.average.load_state_dict(read_tensors(state / "average.safetensors"))
-        for name, player in self.players.items():
-            player.network.load_state_dict(read_tensors(state / f"{name}.safetensors"))
-            restore_optimiser(player.optimiser, read_tensors(state / f"{name}_optimiser.safetensors"))
+        before = facts.get("samples_per_step", facts["config"].get("batch"))
+        if before != self.order.samples_per_step:
+            raise UserError(
+                f"a step of the run in {self.output} covers {before} samples, with these settings it would cover "
+                f"{self.order.samples_per_step}; choose batch x processes x accumulate = {before}, or another --output"
+            )
 
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share: all but where it is, how it is logged, and what computes it."""
-    free = ("threads", "workers", "device", "keep", "log_every", "pictures_every", "checkpoint_every")
+    free = (
+        *("threads", "workers", "device", "devices", "accumulate", "gradient_checkpointing", "compile"),
+        *("channels_last", "keep", "log_every", "pictures_every", "checkpoint_every", "logger"),
+    )
     loop = {k: v for k, v in config["loop"].items() if k not in free}
-    return {k: v for k, v in config.items() if k != "output"} | {"loop": loop}
+    return {k: v for k, v in config.items() if k not in ("output", "batch", "dry_run")} | {"loop": loop}
 
 
 def checkpoints(output: Path) -> list[Path]:
     """Checkpoints of a run that training can resume from, oldest first."""
     found = [p for p in output.glob("step-*") if (p / "state" / "loop.json").is_file()]
     return sorted(found, key=lambda p: int(p.name.split("-")[1]))
+
+
+@runtime_checkable
+class TrainingConfig(Protocol):
+    """What the settings of every stage have."""
+
+    @property
+    def output(self) -> str: ...
+
+    @property
+    def loop(self) -> LoopConfig: ...
+
+    @property
+    def optimiser(self) -> OptimiserConfig: ...
+
+
+def train(stage: Stage, config: TrainingConfig) -> None:
+    """What a stage's command does: train it; with `dry_run` in its settings, print what training would need."""
+    trainer = Trainer(stage, config.loop, config.optimiser, Path(config.output), to_dict(config))
+    done = trainer.run()
+    if trainer.processes.first:
+        print(f"trained: {done}")

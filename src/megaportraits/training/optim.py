@@ -11,13 +11,14 @@ from megaportraits.config import OptimiserConfig
 
 
 def build_optimiser(parameters: Iterable[Tensor], config: OptimiserConfig) -> AdamW:
-    """AdamW on the parameters that are trained."""
+    """AdamW on the parameters that are trained; fused, so that `found_inf` skips a step without asking the device."""
     return AdamW(
         [p for p in parameters if p.requires_grad],
         lr=config.learning_rate,
         betas=config.betas,
         eps=1e-8,
         weight_decay=config.weight_decay,
+        fused=True,
     )
 
 
@@ -34,10 +35,10 @@ def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move `average` towards `network`; early steps use a smaller decay. Buffers are copied."""
     decay = min(decay, (1 + step) / (10 + step))
-    for a, p in zip(average.parameters(), network.parameters(), strict=True):
-        a.lerp_(p, 1 - decay)
-    for a, b in zip(average.buffers(), network.buffers(), strict=True):
-        a.copy_(b)
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    buffers = list(network.buffers())
+    if buffers:
+        torch._foreach_copy_(list(average.buffers()), buffers)
 
 
 def optimiser_tensors(optimiser: AdamW) -> dict[str, Tensor]:
@@ -47,9 +48,13 @@ def optimiser_tensors(optimiser: AdamW) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: AdamW, tensors: dict[str, Tensor]) -> None:
-    """Inverse of `optimiser_tensors`."""
+    """Inverse of `optimiser_tensors`; moments get the memory layout of their parameters, which fused steps assume."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    for parameter, entry in optimiser.state.items():
+        for name, value in entry.items():
+            if value.shape == parameter.shape:
+                entry[name] = torch.empty_like(parameter).copy_(value)
