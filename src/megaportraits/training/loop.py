@@ -28,6 +28,7 @@ from megaportraits.errors import UserError
 from megaportraits.files import replacing
 from megaportraits.training.batches import Order, load_batches
 from megaportraits.training.distributed import Processes
+from megaportraits.training.dry_run import describe
 from megaportraits.training.log import Log
 from megaportraits.training.meter import Meter, Stopwatch
 from megaportraits.training.optim import (
@@ -37,6 +38,7 @@ from megaportraits.training.optim import (
     restore_optimiser,
     update_average,
 )
+from megaportraits.training.resume import check_settings, checkpoints
 from megaportraits.training.stage import Stage, Terms
 
 __all__ = ["Stage", "Terms", "Trainer", "checkpoints", "train"]
@@ -271,7 +273,7 @@ class Trainer:
             return
         state = found[0] / "state"
         facts = read_json(state / "loop.json")
-        self._check_settings(facts)
+        check_settings(self.output, facts, self.config, self.order.samples_per_step)
         self.step = facts["step"]
         self.skipped += facts["skipped"]
         self.in_a_row += facts.get("in_a_row", 0)
@@ -281,37 +283,6 @@ class Trainer:
         for name, player in self.players.items():
             player.network.load_state_dict(read_tensors(state / f"{name}.safetensors"))
             restore_optimiser(player.optimiser, read_tensors(state / f"{name}_optimiser.safetensors"))
-
-    def _check_settings(self, facts: dict[str, Any]) -> None:
-        old, new = _decisive(facts["config"]), _decisive(self.config)
-        different = sorted(k for k in new if old.get(k) != new[k])
-        if different:
-            raise UserError(
-                f"{self.output} holds a run with other settings ({', '.join(different)}); "
-                "choose another --output, or use --start-from for a warm restart"
-            )
-        before = facts.get("samples_per_step", facts["config"].get("batch"))
-        if before != self.order.samples_per_step:
-            raise UserError(
-                f"a step of the run in {self.output} covers {before} samples, with these settings it would cover "
-                f"{self.order.samples_per_step}; choose batch x processes x accumulate = {before}, or another --output"
-            )
-
-
-def _decisive(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a resumed run must share: all but where it is, how it is logged, and what computes it."""
-    free = (
-        *("threads", "workers", "device", "devices", "accumulate", "gradient_checkpointing", "compile"),
-        *("channels_last", "keep", "log_every", "pictures_every", "checkpoint_every", "logger"),
-    )
-    loop = {k: v for k, v in config["loop"].items() if k not in free}
-    return {k: v for k, v in config.items() if k not in ("output", "batch", "dry_run")} | {"loop": loop}
-
-
-def checkpoints(output: Path) -> list[Path]:
-    """Checkpoints of a run that training can resume from, oldest first."""
-    found = [p for p in output.glob("step-*") if (p / "state" / "loop.json").is_file()]
-    return sorted(found, key=lambda p: int(p.name.split("-")[1]))
 
 
 @runtime_checkable
@@ -329,8 +300,11 @@ class TrainingConfig(Protocol):
 
 
 def train(stage: Stage, config: TrainingConfig) -> None:
-    """What a stage's command does: train it; with `dry_run` in its settings, print what training would need."""
+    """What a stage's command does: train it, or, where its settings have `dry_run` set, print what it would need."""
     trainer = Trainer(stage, config.loop, config.optimiser, Path(config.output), to_dict(config))
-    done = trainer.run()
+    if getattr(config, "dry_run", False):
+        message = describe(stage, config.loop, trainer.order, trainer.device, trainer.amp)
+    else:
+        message = f"trained: {trainer.run()}"
     if trainer.processes.first:
-        print(f"trained: {done}")
+        print(message)
