@@ -30,19 +30,19 @@ class DomainConfig:
     """Probability of dark corners."""
     rescale: float = 0.0
     """Probability that noise and compression happen at a lower resolution, from which the picture is enlarged."""
-    rescale_least: float = 0.3
+    rescale_least: float = 0.4
     """Lowest such resolution, as a part of the picture's."""
     noise: float = 0.0
     """Probability of sensor noise (read and shot noise)."""
-    noise_level: float = 0.06
+    noise_level: float = 0.05
     """Largest deviation of the noise, in the picture's range of [0, 1]."""
     jpeg: float = 0.0
     """Probability of JPEG compression."""
-    jpeg_quality: tuple[int, int] = (15, 90)
+    jpeg_quality: tuple[int, int] = (20, 90)
     """Lowest and highest JPEG quality."""
     h264: float = 0.0
     """Probability of H.264 compression, as the second frame of a clip."""
-    h264_crf: tuple[int, int] = (24, 42)
+    h264_crf: tuple[int, int] = (24, 40)
     """Lowest and highest constant rate factor; higher is worse."""
     white_balance: float = 0.0
     """Strength: largest gain of red against green (blue falls as red rises), as a natural logarithm."""
@@ -77,7 +77,7 @@ class DomainConfig:
 
 DOMAIN_ON = DomainConfig(
     blur=0.3, motion_blur=0.15, vignette=0.15, rescale=0.4, noise=0.4, jpeg=0.3, h264=0.25, white_balance=0.2,
-    exposure=0.7, gamma=0.25, glasses=0.2, occluders=0.12, backdrop=0.6,
+    exposure=0.5, gamma=0.25, glasses=0.2, occluders=0.12, backdrop=0.6,
 )  # fmt: skip
 """Every effect on, at strengths that still let a person see the expression."""
 

@@ -1,7 +1,8 @@
 """What a camera and a file do to a picture: pure functions of a picture, a random generator and the settings.
 
 Ours (docs/data.md): rendered pictures are sharp, clean and uncompressed, real ones are not. `degrade` runs the chain in
-the order of a camera: white balance and exposure, lens, sensor, file. Pictures are `1 3 H W` in [0, 1], H and W even.
+the order of a camera: white balance and exposure, lens, sensor, file. Pictures are `1 3 H W` in [0, 1]; H and W are
+divisible by 4.
 """
 
 import io
@@ -118,21 +119,36 @@ def h264(image: Picture, generator: Generator, settings: DomainConfig) -> Pictur
 
 
 def _through_h264(frames: list[np.ndarray], crf: float) -> np.ndarray:
-    """The last frame, encoded and decoded in memory."""
+    """The last frame, encoded and decoded in memory; colours are converted here, which costs less than swscale."""
     encoder = av.CodecContext.create("libx264", "w")
     encoder.height, encoder.width = frames[0].shape[:2]
     encoder.pix_fmt, encoder.time_base, encoder.thread_count = "yuv420p", Fraction(1, 25), 1
     encoder.options = {"crf": f"{crf:.1f}", "preset": "ultrafast", "tune": "zerolatency"}
     packets = []
     for number, pixels in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(_to_yuv(pixels), format="yuv420p")
         frame.pts = number
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     decoded = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
-    return decoded[-1].to_ndarray(format="rgb24")
+    return _from_yuv(decoded[-1].to_ndarray(format="yuv420p"))
+
+
+def _to_yuv(pixels: np.ndarray) -> np.ndarray:
+    """RGB `H W 3` -> planes of 4:2:0 below each other, `1.5 H, W`."""
+    luma, blue, red = Image.fromarray(pixels).convert("YCbCr").split()
+    chroma = [np.asarray(plane.reduce(2)).reshape(-1, luma.width) for plane in (blue, red)]
+    return np.concatenate([np.asarray(luma), *chroma])
+
+
+def _from_yuv(planes: np.ndarray) -> np.ndarray:
+    """Inverse of `_to_yuv`."""
+    height, width = len(planes) * 2 // 3, planes.shape[1]
+    halves = planes[height:].reshape(2, height // 2, width // 2)
+    chroma = [Image.fromarray(half).resize((width, height), Image.Resampling.BILINEAR) for half in halves]
+    return np.array(Image.merge("YCbCr", [Image.fromarray(planes[:height]), *chroma]).convert("RGB"))
 
 
 def _to_pixels(image: Picture) -> np.ndarray:
@@ -169,5 +185,5 @@ def degrade(image: Picture, generator: Generator, settings: DomainConfig, share:
 
 
 def _smaller(image: Tensor, factor: float) -> Tensor:
-    height, width = (max(8, 2 * round(factor * side / 2)) for side in image.shape[-2:])
+    height, width = (max(16, 4 * round(factor * side / 4)) for side in image.shape[-2:])
     return F.interpolate(image, size=(height, width), mode="bilinear", align_corners=False, antialias=True)

@@ -5,7 +5,7 @@ Paper: 4.1 (source and driver from one video), B.1 (augmentation).
 
 import collections
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from megaportraits.config import AugmentConfig, PoseTraining
-from megaportraits.data import augment, keypoints
+from megaportraits.data import augment, domain, keypoints
 from megaportraits.data.clips import read_clip, read_info
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, Pair, View, stack
@@ -114,6 +114,7 @@ class PairDataset(Dataset):
     def __init__(self, store: FrameStore, config: AugmentConfig, drivers_per_source: int, seed: int, length: int):
         self.store, self.config, self.drivers = store, config, drivers_per_source
         self.seed, self.length = seed, length
+        self.domain = domain.Domain(config.domain)
 
     def __len__(self) -> int:
         return self.length
@@ -136,8 +137,14 @@ class PairDataset(Dataset):
         mirrored = augment.uniform(generator, 0.0, 1.0) < self.config.flip
         jitter_seed = int(torch.randint(2**31, (), generator=generator))
         actor = self._actor(clip, generator)
-        source = self._view(clip, clip, frames[0], mirrored, jitter_seed, generator)
-        drivers = [self._view(clip, actor, frame, mirrored, jitter_seed, generator) for frame in frames[1:]]
+        camera = domain.stream(self.seed, index)
+        shared = _Shared(mirrored, jitter_seed, self.domain.look(camera), self.domain.look(camera))
+        source = self._view(self.store.frame(clip, frames[0]), None, shared, generator, camera)
+        source = replace(source, rgb=self.domain.source(source.rgb, camera))
+        drivers = []
+        for number in frames[1:]:
+            acted = None if actor == clip else self.store.frame(actor, number)
+            drivers.append(self._view(self.store.frame(clip, number), acted, shared, generator, camera))
         return Pair(source, stack(drivers), torch.tensor([clip]), torch.tensor([index]))
 
     def _actor(self, clip: int, generator: Generator) -> int:
@@ -147,26 +154,45 @@ class PairDataset(Dataset):
             return clip
         return others[int(torch.randint(len(others), (), generator=generator))]
 
-    def _view(self, clip: int, actor: int, frame: int, mirrored: bool, jitter_seed: int, generator: Generator) -> View:
-        shown = self.store.frame(clip, frame)
-        acted = shown if actor == clip else self.store.frame(actor, frame)
-        if mirrored:
-            shown, acted = shown.flipped(), acted.flipped()
+    def _view(
+        self, shown: Frame, acted: Frame | None, shared: "_Shared", generator: Generator, camera: Generator
+    ) -> View:
+        """A frame, and what the expression net sees of it: the same, or what another person makes of it (`acted`)."""
+        shown = self._dressed(shown, shared, shared.look)
+        seen = shown if acted is None else self._dressed(acted, shared, shared.others_look)
         settings = self.config
-        rgb, seen = (
-            augment.colour_jitter(picture, Generator().manual_seed(jitter_seed), settings.mild_jitter)
-            for picture in (shown.rgb, acted.rgb)
-        )
-        seen = augment.degrade_shape(seen, generator, settings.shape_sigma, settings.shape_cells)
-        seen = augment.colour_jitter(seen, generator, settings.severe_jitter, settings.grey)
-        return View(rgb, shown.matte, seen, shown.pose, shown.keypoints)
+        motion_input = self.domain.cover(seen.rgb, seen.matte, seen.pose, camera)
+        motion_input = augment.degrade_shape(motion_input, generator, settings.shape_sigma, settings.shape_cells)
+        motion_input = augment.colour_jitter(motion_input, generator, settings.severe_jitter, settings.grey)
+        motion_input = self.domain.film(motion_input, camera)
+        return View(shown.rgb, shown.matte, motion_input, shown.pose, shown.keypoints)
+
+    def _dressed(self, frame: Frame, shared: "_Shared", look: domain.Look) -> Frame:
+        """What all frames of a pair have in common: flip, glasses, mild colours."""
+        frame = frame.flipped() if shared.mirrored else frame
+        rgb, matte = look.apply(frame.rgb, frame.matte, frame.pose, frame.keypoints)
+        rgb = augment.colour_jitter(rgb, Generator().manual_seed(shared.jitter_seed), self.config.mild_jitter)
+        return replace(frame, rgb=rgb, matte=matte)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What is drawn once for a pair."""
+
+    mirrored: bool
+    jitter_seed: int
+    look: domain.Look
+    others_look: domain.Look
+    """Of the person who acts instead, where there is one."""
 
 
 class PoseDataset(Dataset):
-    """Frames with true head poses: mirrored, moved, jittered, half of them over a random backdrop."""
+    """Frames with true head poses: mirrored, moved, jittered, half of them over a random backdrop; with domain
+    randomisation, all of its effects."""
 
     def __init__(self, store: FrameStore, config: PoseTraining, length: int):
         self.store, self.config, self.length = store, config, length
+        self.domain = domain.Domain(config.augment.domain)
 
     def __len__(self) -> int:
         return self.length
@@ -178,14 +204,18 @@ class PoseDataset(Dataset):
         frame = self.store.frame(clip, int(torch.randint(len(self.store[clip].rgb), (), generator=generator)))
         if augment.uniform(generator, 0.0, 1.0) < settings.augment.flip:
             frame = frame.flipped()
+        camera = domain.stream(settings.loop.seed, index)
+        rgb, matte = self.domain.look(camera).apply(frame.rgb, frame.matte, frame.pose, frame.keypoints)
         moved, pose = augment.random_similarity(
-            torch.cat([frame.rgb, frame.matte], 1), frame.pose, generator, settings.shift, settings.zoom,
+            torch.cat([rgb, matte], 1), frame.pose, generator, settings.shift, settings.zoom,
             settings.roll_deg,
         )  # fmt: skip
         rgb, matte = moved[:, :3], moved[:, 3:]
         if augment.uniform(generator, 0.0, 1.0) < 0.5:
             rgb = rgb * matte + augment.random_backdrop(self.store.size_px, generator) * (1 - matte)
-        return augment.colour_jitter(rgb, generator, settings.augment.severe_jitter, settings.augment.grey), pose
+        rgb = self.domain.cover(rgb, matte, pose, camera)
+        rgb = augment.colour_jitter(rgb, generator, settings.augment.severe_jitter, settings.augment.grey)
+        return self.domain.film(rgb, camera), pose
 
 
 def collate_poses(items: list[tuple[Tensor, HeadPose]]) -> tuple[Tensor, HeadPose]:
