@@ -55,8 +55,8 @@ def load_samples(config: EvaluateConfig, size_px: int) -> list[Sample]:
     folder = Path(config.data)
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; give --data a folder of rendered clips or of videos")
-    videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in _VIDEO_SUFFIXES)
-    if config.protocol == "self" and videos:
+    videos = _videos(folder) if config.protocol == "self" else []
+    if videos:
         chosen = [videos[i] for i in spread(0, len(videos) - 1, config.count)]
         return [_video_sample(path, config.frames, size_px) for path in tqdm(chosen, "reading", disable=None)]
     clips = find_clips([folder], None if config.split == "all" else config.split)
@@ -65,6 +65,22 @@ def load_samples(config: EvaluateConfig, size_px: int) -> list[Sample]:
         return [_self_sample(path, config.frames, size_px) for path in tqdm(chosen, "reading", disable=None)]
     pairs = truth_pairs(clips, config.count, config.seed)
     return [_truth_sample(pair, config, i, size_px) for i, pair in enumerate(tqdm(pairs, "reading", disable=None))]
+
+
+def find_videos(folder: str | Path) -> list[Path]:
+    """The videos of a folder, sorted by name.
+
+    Raises:
+        UserError: no such folder, or no video in it.
+    """
+    found = _videos(Path(folder)) if Path(folder).is_dir() else []
+    if not found:
+        raise UserError(f"there are no videos in {folder}; give a folder with {', '.join(_VIDEO_SUFFIXES)} files")
+    return found
+
+
+def _videos(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _VIDEO_SUFFIXES)
 
 
 def truth_pairs(clips: list[Path], count: int, seed: int) -> list[TruthPair]:
