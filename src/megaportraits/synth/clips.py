@@ -4,10 +4,12 @@ The truth of a clip is a function of (assets, split, seed, identity, motion, fra
 graphics drivers.
 """
 
+import contextlib
 import dataclasses
 import functools
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -19,17 +21,18 @@ from tqdm import tqdm
 from megaportraits.data.clips import ClipInfo, is_complete, read_info, read_truth, write_clip
 from megaportraits.errors import UserError
 from megaportraits.synth.assets import AssetLibrary
+from megaportraits.synth.cloth import sample_cloth_pattern
 from megaportraits.synth.controls import CONTROLS
 from megaportraits.synth.identity import sample_identity
 from megaportraits.synth.motion import FPS, sample_motion
 from megaportraits.synth.occlusion import bake_occlusion
 from megaportraits.synth.person import Person, build_person
 from megaportraits.synth.renderer import HeadOnGpu, Renderer
-from megaportraits.synth.scene import neutral_camera, sample_background, sample_camera, sample_light
+from megaportraits.synth.scene import Camera, neutral_camera, sample_background, sample_camera, sample_light
 from megaportraits.synth.settings import SynthConfig
 from megaportraits.synth.track import Track, perform
 
-IDENTITY, MOTION, CAMERA, LIGHT = range(4)
+IDENTITY, MOTION, CAMERA, LIGHT, CLOTH = range(5)
 """Independent streams of random numbers."""
 
 
@@ -51,6 +54,9 @@ def planned(config: SynthConfig) -> dict[int, list[int]]:
 def make_person(config: SynthConfig, library: AssetLibrary, identity: int) -> Person:
     """Identity number `identity` of a configuration."""
     spec = sample_identity(library, random_stream(config, IDENTITY, identity), config.split)
+    if config.cloth_patterns:
+        pattern = sample_cloth_pattern(random_stream(config, CLOTH, identity))
+        spec = dataclasses.replace(spec, cloth_pattern=pattern)
     return build_person(library, spec)
 
 
@@ -58,11 +64,14 @@ def make_track(config: SynthConfig, library: AssetLibrary, person: Person, ident
     """A person performing motion number `motion`; the truth, without a picture."""
     frames = (config.frames - 1) * config.step + 1
     track = sample_motion(random_stream(config, MOTION, motion), frames).every(config.step)
-    if config.motions:
-        camera = neutral_camera(person)
-    else:
-        camera = sample_camera(random_stream(config, CAMERA, identity, motion), person)
-    return perform(library.rig, person, track, camera)
+    return perform(library.rig, person, track, _camera(config, person, identity, motion))
+
+
+def _camera(config: SynthConfig, person: Person, identity: int, motion: int) -> Camera:
+    if config.shared_camera == "neutral":
+        return neutral_camera(person)
+    numbers = (motion,) if config.shared_camera == "motion" else (identity, motion)
+    return sample_camera(random_stream(config, CAMERA, *numbers), person)
 
 
 class Studio:
@@ -72,24 +81,32 @@ class Studio:
         self.config = config
         self.library = library
         self.renderer = Renderer(config.size)
+        self.seconds: dict[str, float] = {}
+        """CPU time so far, by part of the work: identity, motion, shading, encoding."""
 
     def shoot(self, identity: int, motions: list[int]) -> None:
         """Render and write the clips of one identity."""
         config, renderer = self.config, self.renderer
-        person = make_person(config, self.library, identity)
-        head = HeadOnGpu(renderer, self.library, person, config.skin)
-        bake_occlusion(renderer, head)
+        with self._clock("identity"):
+            person = make_person(config, self.library, identity)
+            head = HeadOnGpu(renderer, self.library, person, config.skin)
+            bake_occlusion(renderer, head)
         for motion in motions:
-            track = make_track(config, self.library, person, identity, motion)
-            pictures = np.stack(list(self._pictures(head, track, identity)))
-            write_clip(
-                clip_folder(config, identity, motion),
-                pictures[..., :3],
-                pictures[..., 3],
-                track.truth,
-                clip_info(config, person, identity, motion),
-            )
+            with self._clock("motion"):
+                track = make_track(config, self.library, person, identity, motion)
+            with self._clock("shading"):
+                pictures = np.stack(list(self._pictures(head, track, identity)))
+            with self._clock("encoding"):
+                info = clip_info(config, person, identity, motion)
+                folder = clip_folder(config, identity, motion)
+                write_clip(folder, pictures[..., :3], pictures[..., 3], track.truth, info)
         head.release()
+
+    @contextlib.contextmanager
+    def _clock(self, part: str) -> Iterator[None]:
+        start = time.process_time()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.process_time() - start
 
     def _pictures(self, head: HeadOnGpu, track: Track, identity: int) -> Iterator[np.ndarray]:
         rng = random_stream(self.config, LIGHT, identity)
@@ -140,8 +157,9 @@ def synthesise(config: SynthConfig) -> list[Path]:
 
 
 def _source(config: SynthConfig) -> str:
-    camera = "a neutral camera" if config.motion_of else "its own camera"
-    return f"rendered from MakeHuman's head assets, {camera}"
+    cameras = {"neutral": "a neutral camera", "own": "its own camera", "motion": "a camera of the motion"}
+    patterns = ", patterned clothes" if config.cloth_patterns else ""
+    return f"rendered from MakeHuman's head assets, {cameras[config.shared_camera]}{patterns}"
 
 
 def _is_kept(config: SynthConfig, identity: int, motion: int) -> bool:
@@ -183,6 +201,16 @@ def _one_thread() -> None:
     """Prepare a worker process: one thread for each library and for Mesa's rasteriser."""
     os.environ.setdefault("LP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+
+def open_studio(config: SynthConfig) -> Studio:
+    """A studio for a process of its own: it renders in one thread.
+
+    Raises:
+        UserError: the assets or EGL are missing.
+    """
+    _one_thread()
+    return Studio(config, AssetLibrary(config.assets))
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from megaportraits.synth.assets import AssetLibrary
+from megaportraits.synth.cloth import ClothPattern
 from megaportraits.synth.shape import sample_sliders
 from megaportraits.synth.splits import Split, allowed
 
@@ -84,6 +85,8 @@ class IdentitySpec:
     arms_down_deg: float
     resting: dict[str, float]
     """Pose units of the personal neutral face."""
+    cloth_pattern: ClothPattern | None = None
+    """Painted over the garment (and the hat); None leaves them as they are."""
 
 
 def sample_identity(library: AssetLibrary, rng: np.random.Generator, split: Split = "train") -> IdentitySpec:

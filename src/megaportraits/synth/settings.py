@@ -37,6 +37,11 @@ class SynthConfig:
     """Processes that render side by side."""
     skin: int = 2048
     """Side of the skin texture in pixels."""
+    camera: Literal["auto", "own", "neutral", "motion"] = "auto"
+    """own: each clip has its own; neutral: all share one, straight from the front; motion: all performers of a motion
+    share one; auto: neutral with `motion_of`, own without."""
+    cloth_patterns: bool = False
+    """Random colours and patterns on clothes; people are otherwise the same as without."""
 
     def __post_init__(self):
         for name in ("clips", "frames", "step", "workers"):
@@ -50,8 +55,15 @@ class SynthConfig:
             raise UserError(f"seed is {self.seed}; give a number of at least 0")
         if self.motion_of and not all(number.strip().isdecimal() for number in self.motion_of.split(",")):
             raise UserError(f"motion_of is '{self.motion_of}'; give numbers with commas between them, such as 0,3")
+        if self.camera not in ("auto", "own", "neutral", "motion"):
+            raise UserError(f"there is no camera '{self.camera}'; choose auto, own, neutral or motion")
         if self.split not in ("train", "held_out"):
             raise UserError(f"there is no split '{self.split}'; choose train or held_out")
+
+    @property
+    def shared_camera(self) -> str:
+        """`camera` with auto resolved."""
+        return self.camera if self.camera != "auto" else "neutral" if self.motion_of else "own"
 
     @property
     def motions(self) -> tuple[int, ...]:

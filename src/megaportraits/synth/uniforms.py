@@ -6,6 +6,7 @@ import moderngl
 import numpy as np
 from jaxtyping import Float
 
+from megaportraits.synth.cloth import KINDS, ClothPattern
 from megaportraits.synth.person import Person
 from megaportraits.synth.scene import Light
 from megaportraits.synth.track import FramePose
@@ -64,5 +65,21 @@ def set_person(program: moderngl.Program, person: Person, mouth_open: float) -> 
         "freckles": skin.freckles,
         "noise_seed": skin.noise_seed,
         "mouth_open": mouth_open,
+    }
+    set_uniforms(program, values)
+    _set_cloth_pattern(program, spec.cloth_pattern)
+
+
+def _set_cloth_pattern(program: moderngl.Program, pattern: ClothPattern | None) -> None:
+    if pattern is None:
+        set_uniforms(program, {"pattern_opacity": 0.0})
+        return
+    values = {
+        "pattern": KINDS.index(pattern.kind),
+        "pattern_color": np.array(pattern.colors),
+        "pattern_axis": np.array(pattern.axes),
+        "pattern_duty": pattern.duty,
+        "pattern_softness": pattern.softness,
+        "pattern_opacity": pattern.opacity,
     }
     set_uniforms(program, values)

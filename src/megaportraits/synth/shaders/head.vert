@@ -14,6 +14,7 @@ in float in_mask;
 in float in_scalp;
 in float in_occlusion;
 out vec3 position;
+out vec3 at_rest;
 out vec3 normal;
 out vec2 uv;
 out vec4 light_position;
@@ -24,6 +25,7 @@ out float openness;
 void main() {
     vec4 p = vec4(in_position, 1.0);
     vec3 n = in_normal;
+    at_rest = in_position;
     if (in_eye > 0.5) {
         mat4 eye = eyes[in_eye < 1.5 ? 0 : 1];
         p = eye * p;

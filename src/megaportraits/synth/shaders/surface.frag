@@ -1,6 +1,7 @@
 #version 330
 // All materials of a head under three directional lights, an ambient sky and one shadow map.
 const int SKIN = 0, EYE = 1, TEETH = 2, TONGUE = 3, CLOTH = 4, BROW = 5, LASH = 6, HAIR = 7;
+const int STRIPES = 1, CHECKS = 2, DOTS = 3, NOISE = 4;
 
 uniform sampler2D colors;
 uniform sampler2DShadow shadow_map;
@@ -16,6 +17,12 @@ uniform float shadow_strength;
 uniform float exposure;
 uniform vec3 cloth_color;
 uniform float cloth_share;
+uniform int pattern;
+uniform vec3 pattern_color[2];
+uniform vec3 pattern_axis[3];
+uniform float pattern_duty;
+uniform float pattern_softness;
+uniform float pattern_opacity;
 uniform float gloss;
 uniform vec3 lip_tint;
 uniform vec3 stubble_color;
@@ -26,6 +33,7 @@ uniform float noise_seed;
 uniform float mouth_open;
 
 in vec3 position;
+in vec3 at_rest;
 in vec3 normal;
 in vec2 uv;
 in vec4 light_position;
@@ -84,6 +92,31 @@ vec3 bumped(vec3 n, float height) {
     return normalize(abs(area) * n - 0.008 * sign(area) * (right * r1 + up * r2));
 }
 
+// 1 where the distance to the middle of the period is within the duty, with soft edges.
+float band(float phase) {
+    float away = abs(fract(phase) - 0.5), edge = 0.5 * pattern_duty;
+    float width = max(0.5 * pattern_softness, fwidth(phase));
+    return 1.0 - smoothstep(edge - 0.5 * width, edge + 0.5 * width, away);
+}
+
+vec3 patterned() {
+    vec3 p = vec3(dot(pattern_axis[0], at_rest), dot(pattern_axis[1], at_rest), dot(pattern_axis[2], at_rest));
+    float second = 0.0;
+    if (pattern == STRIPES) second = band(p.x);
+    if (pattern == CHECKS) second = mix(band(p.x), 1.0 - band(p.x), band(p.y));
+    if (pattern == DOTS) {
+        float away = length(fract(p.xy) - 0.5), radius = 0.2 + 0.25 * pattern_duty;
+        float width = max(0.3 * pattern_softness, length(fwidth(p.xy)));
+        second = 1.0 - smoothstep(radius - 0.5 * width, radius + 0.5 * width, away);
+    }
+    if (pattern == NOISE) {
+        float cloud = 0.5 * noise(p.xy + p.z) + 0.3 * noise(2.3 * p.xy - p.z) + 0.2 * noise(5.1 * p.xy + 0.7 * p.z);
+        cloud = 2.4 * (cloud - 0.5) + 0.5;
+        second = smoothstep(0.0, pattern_softness + 0.05, cloud - 1.0 + pattern_duty);
+    }
+    return mix(pattern_color[0], pattern_color[1], second);
+}
+
 Surface other(vec3 albedo, vec3 texel) {
     if (material == EYE) {
         albedo = mix(vec3(dot(albedo, vec3(0.33))), albedo, 0.8) * 0.62;
@@ -97,7 +130,10 @@ Surface other(vec3 albedo, vec3 texel) {
     if (material == TONGUE) return Surface(albedo * vec3(0.78, 0.55, 0.55), vec3(0.4, 0.2, 0.2), 0.5, 0.3, 0.028);
     if (material == CLOTH) {
         float grey = dot(albedo, vec3(0.3, 0.5, 0.2));
-        return Surface(mix(albedo, grey * cloth_color * 2.2, cloth_share), vec3(0.15), 0.12, 0.7, 0.028);
+        albedo = mix(albedo, grey * cloth_color * 2.2, cloth_share);
+        if (pattern_opacity > 0.0)
+            albedo = mix(albedo, patterned() * min(0.5 + 1.1 * sqrt(grey), 1.3), pattern_opacity);
+        return Surface(albedo, vec3(0.15), 0.12, 0.7, 0.028);
     }
     if (material == HAIR) return Surface(albedo, vec3(0.35), 0.35, 0.38, 0.028);
     return Surface(albedo, vec3(0.4), 0.05, 0.6, 0.028);
