@@ -91,14 +91,13 @@ def eye_crops(image: Float[Tensor, "B 3 H W"], keypoints: Float[Tensor, "B K 2"]
 
     Twice the size is read and averaged, so that large pictures are not aliased. Outside the picture is black.
     """
-    batch = len(image)
     with geometry.full_precision(image.device):
         frames = _frames(keypoints)
         square = geometry.identity_grid((2 * size, 2 * size), keypoints.device, keypoints.dtype)
         window = torch.einsum("hwi,bij->bhwj", square, frames.axes())
         grids = window[:, None] * frames.half[:, None, None, None, None] + frames.centre[:, :, None, None]
-    seen = geometry.sample(image.repeat_interleave(2, 0), grids.flatten(0, 1))
-    return F.avg_pool2d(seen, 2).view(batch, 2, 3, size, size)
+    seen = F.avg_pool2d(geometry.sample(image, grids.flatten(1, 2)), 2)
+    return seen.unflatten(2, (2, size)).transpose(1, 2)
 
 
 def relative_keypoints(keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
