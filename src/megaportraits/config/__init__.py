@@ -15,6 +15,7 @@ from megaportraits.config.gaze import (
 )
 from megaportraits.config.identity import IDENTITY_PRESETS, IdentityNetConfig, IdentityTraining
 from megaportraits.config.loop import LoopConfig, OptimiserConfig
+from megaportraits.config.online import OnlineConfig
 from megaportraits.config.plain import from_dict, to_dict
 from megaportraits.config.presets import DISCRIMINATOR_PRESETS, MODEL_PRESETS, PresetName, preset
 from megaportraits.config.sizes import (
@@ -53,6 +54,7 @@ __all__ = [
     "LossWeights",
     "ModelConfig",
     "MotionConfig",
+    "OnlineConfig",
     "OptimiserConfig",
     "PoseTraining",
     "PresetName",
