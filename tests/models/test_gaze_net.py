@@ -1,6 +1,6 @@
 """The gaze net: sizes, shapes, both eyes, angles, files, stored outputs.
 
-After an intended change of the forward pass, `python tests/models/test_gaze.py` writes tests/golden/gaze.safetensors
+After an intended change of the forward pass, `python tests/models/test_gaze_net.py` writes tests/golden/gaze.safetensors
 anew; say why in the commit.
 """
 
