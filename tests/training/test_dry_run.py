@@ -14,7 +14,7 @@ from megaportraits.training.loop import checkpoints, train
 
 def _text(stage, steps: int = 1000, count: int = 2, accumulate: int = 3) -> str:
     order = Order(stage.batch, accumulate, 0, count)
-    return describe(stage, LoopConfig(steps=steps), order, torch.device("cpu"), None)
+    return describe(stage, LoopConfig(steps=steps), order, torch.device("cpu"))
 
 
 def test_parameters_and_samples_are_those_of_the_stage(base_config):

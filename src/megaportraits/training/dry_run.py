@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from megaportraits.config import LoopConfig
 from megaportraits.training.batches import Order, map_tensors
+from megaportraits.training.players import MIXED, number_type
 from megaportraits.training.stage import Stage, Terms
 
 SAMPLES = 2
@@ -26,13 +27,13 @@ class _Measured:
     """Bytes kept for the backward pass, of the larger of the two."""
 
 
-def describe(stage: Stage, loop: LoopConfig, order: Order, device: torch.device, amp: torch.dtype | None) -> str:
+def describe(stage: Stage, loop: LoopConfig, order: Order, device: torch.device) -> str:
     """Parameters, memory and time of a run of `stage`, as lines of text.
 
     Two samples go forward and backward on `device`, in the last step's composition of terms; memory and time are
     scaled to the batch, so both are estimates. Recomputed activations (`gradient_checkpointing`) are not counted.
     """
-    found = _measure(stage, loop.steps - 1, min(SAMPLES, stage.batch), device, amp)
+    found = _measure(stage, loop, min(SAMPLES, stage.batch), device)
     scale = stage.batch / found.samples
     step_s = found.seconds * scale * order.accumulate
     trained = sum(_bytes(p for p in n.parameters() if p.requires_grad) for n in _networks(stage).values())
@@ -50,7 +51,7 @@ def describe(stage: Stage, loop: LoopConfig, order: Order, device: torch.device,
         "",
         f"steps {loop.steps:,} of {order.samples_per_step} samples (batch {order.batch} x {order.count} processes x "
         f"{order.accumulate} accumulated), {samples:,} samples in all",
-        f"time {_duration(loop.steps * step_s)}: {step_s:.2f} s a step on this {device.type}, scaled from a forward and "
+        f"time {_duration(loop.steps * step_s)}: {step_s:.2f} s a step on this {device.type}, scaled from forward and "
         f"backward pass of {found.samples} samples ({found.seconds:.2f} s); loading data is not included",
     ]
     return "\n".join(lines)
@@ -76,10 +77,13 @@ def _row(name: str, network: nn.Module) -> str:
     return f"{name:<28}{trained / 1e6:>9.2f}{frozen / 1e6:>9.2f}"
 
 
-def _measure(stage: Stage, step: int, samples: int, device: torch.device, amp: torch.dtype | None) -> _Measured:
+def _measure(stage: Stage, loop: LoopConfig, samples: int, device: torch.device) -> _Measured:
+    amp = MIXED.get(loop.precision)
     dataset: Any = stage.dataset(samples)
     batch = stage.collate([dataset[i] for i in range(samples)])
-    batch = stage.to_device(map_tensors(batch, lambda tensor: tensor.to(device)), device)
+    kind = number_type(loop)
+    batch = map_tensors(batch, lambda tensor: tensor.to(device, kind if tensor.is_floating_point() else None))
+    batch = stage.to_device(batch, device)
 
     def run(terms_of: Callable[[], Terms]) -> int:
         known = {_storage(t) for m in vars(stage).values() if isinstance(m, nn.Module) for t in m.parameters()}
@@ -97,7 +101,7 @@ def _measure(stage: Stage, step: int, samples: int, device: torch.device, amp: t
         return sum(kept.values())
 
     def both() -> int:
-        kept = [run(lambda: stage.generator_terms(batch, step))]
+        kept = [run(lambda: stage.generator_terms(batch, loop.steps - 1))]
         if stage.discriminator is not None:
             kept.append(run(lambda: stage.discriminator_terms(batch)))
         return max(kept)

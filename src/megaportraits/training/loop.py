@@ -15,12 +15,11 @@ import copy
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from megaportraits.checkpoint import read_json, read_tensors, write_json, write_tensors
 from megaportraits.config import LoopConfig, OptimiserConfig, to_dict
@@ -31,38 +30,17 @@ from megaportraits.training.distributed import Processes
 from megaportraits.training.dry_run import describe
 from megaportraits.training.log import Log
 from megaportraits.training.meter import Meter, Stopwatch
-from megaportraits.training.optim import (
-    build_optimiser,
-    learning_rate,
-    optimiser_tensors,
-    restore_optimiser,
-    update_average,
-)
+from megaportraits.training.optim import learning_rate, update_average
+from megaportraits.training.players import MIXED, Player, number_type, rewound, standing_still
 from megaportraits.training.resume import check_settings, checkpoints
 from megaportraits.training.stage import Stage, Terms
 
 __all__ = ["Stage", "Terms", "Trainer", "checkpoints", "train"]
 
-MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""Type of the networks' arithmetic under mixed precision."""
 BAD_STEPS_IN_A_ROW = 100
 """After so many steps whose loss or gradient was not finite, the run ends with an error."""
 AGREE_EVERY = 10
 """Steps after which several processes ask each other whether to stop: asking makes the host wait for the device."""
-
-
-@dataclass
-class _Player:
-    """A network with its optimiser."""
-
-    network: nn.Module
-    optimiser: torch.optim.AdamW
-    losses: list[Tensor] = field(default_factory=list)
-    """Weighted loss of each batch of the present step."""
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        return [p for group in self.optimiser.param_groups for p in group["params"]]
 
 
 class Trainer:
@@ -81,20 +59,14 @@ class Trainer:
         self.skipped, self.in_a_row = (torch.zeros((), device=self.device) for _ in range(2))
         self.meter, self.stopwatch = Meter(), Stopwatch(self.device)
         networks = {"generator": stage.generator, "discriminator": stage.discriminator}
-        self.players = {name: self._player(network) for name, network in networks.items() if network is not None}
+        self.players = {
+            name: Player(network, loop, optimiser, self.processes, self.scaler)
+            for name, network in networks.items()
+            if network is not None
+        }
         self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False) if self.processes.first else None
         self._resume()
         self._speed_up()
-
-    def _player(self, network: nn.Module) -> _Player:
-        network.to(self.device, torch.float64 if self.loop.precision == "64-true" else None)
-        if self.loop.channels_last:
-            formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-            for parameter in network.parameters():
-                if parameter.dim() in formats:
-                    parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])
-        self.processes.share_weights(network)
-        return _Player(network, build_optimiser(network.parameters(), self.settings))
 
     def _speed_up(self) -> None:
         if self.device.type == "cuda":
@@ -119,7 +91,7 @@ class Trainer:
                 (self.step, self.loop.steps),
                 self.loop.workers,
                 self.device,
-                torch.float64 if self.loop.precision == "64-true" else None,
+                number_type(self.loop),
             )
             while self.step < self.loop.steps and not self._agree_to_stop():
                 batch = self._train_step(batches)
@@ -143,67 +115,34 @@ class Trainer:
         """One optimiser step of each player; the last batch."""
         torch.manual_seed(hash((self.loop.seed, self.step, self.order.rank)) % 2**63)
         for player in self.players.values():
-            player.optimiser.zero_grad(set_to_none=True)
-            player.losses.clear()
-        for start_over in self._micro_batches():
-            start_over()
+            player.begin()
+        for _ in rewound(self.players.values(), self.loop.accumulate):
             with self.stopwatch.waiting():
                 batch = next(batches)
             batch = self.stage.to_device(batch, self.device)
             self._backward("generator", lambda batch=batch: self.stage.generator_terms(batch, self.step))
             if "discriminator" in self.players:
                 self._backward("discriminator", lambda batch=batch: self.stage.discriminator_terms(batch))
-        bad = torch.stack([self._update(name) for name in self.players])
-        self.skipped += bad.sum()
-        self.in_a_row = (self.in_a_row + 1) * bad.amax()
+        self._update()
         if self.average is not None:
             update_average(self.average, self.stage.generator, self.settings.ema, self.step)
         self.stopwatch.count(self.order.samples_per_step)
         return batch
 
-    def _micro_batches(self) -> Iterator[Callable[[], None]]:
-        """What to call before each micro-batch: all see the buffers (power iterations) that the step began with."""
-        buffers = [b for player in self.players.values() for b in player.network.buffers()]
-        kept = [b.clone() for b in buffers] if self.loop.accumulate > 1 else []
-
-        def start_over() -> None:
-            for buffer, value in zip(buffers, kept, strict=True):
-                buffer.copy_(value)
-
-        yield lambda: None
-        for _ in range(self.loop.accumulate - 1):
-            yield start_over
-
     def _backward(self, name: str, terms_of: Callable[[], Terms]) -> None:
-        """Add the gradients of one batch to a player, while the other stands still."""
-        player = self.players[name]
-        others = [p for other in self.players.values() if other is not player for p in other.trained]
-        for parameter in others:
-            parameter.requires_grad_(False)
-        with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
-            terms = terms_of()
-        weighted = [w * raw.to(torch.promote_types(raw.dtype, torch.float32)) for raw, w in terms.values()]
-        total = torch.stack(weighted).sum() / self.loop.accumulate
-        self.scaler.scale(total).backward()
-        for parameter in others:
-            parameter.requires_grad_(True)
-        player.losses.append(total.detach())
-        self.meter.add({key: raw for key, (raw, _) in terms.items()})
+        with standing_still(player for other, player in self.players.items() if other != name):
+            self.meter.add(self.players[name].backward(terms_of))
 
-    def _update(self, name: str) -> Tensor:
-        """Step a player; 1 where the loss or a gradient is not finite in some process and the step was skipped."""
-        player = self.players[name]
-        loss = self.processes.average_gradients(player.trained, torch.stack(player.losses).sum())
-        self.scaler.unscale_(player.optimiser)
-        norm = nn.utils.clip_grad_norm_(player.trained, self.settings.clip_norm)
-        bad = 1 - (norm.isfinite() & loss.isfinite()).float()
-        for group in player.optimiser.param_groups:
-            group["lr"] = self._rate()
-        player.optimiser.found_inf = bad  # type: ignore[attr-defined]  # AdamW's fused step does nothing where it is 1
-        player.optimiser.step()
-        self.scaler.update()
-        self.meter.add({f"{name}_total": loss, f"{name}_gradient_norm": norm})
-        return bad
+    def _update(self) -> None:
+        """Step all players; count those whose loss or gradient was not finite in some process."""
+        skips = []
+        for name, player in self.players.items():
+            loss, norm, bad = player.update(self._rate())
+            self.meter.add({f"{name}_total": loss, f"{name}_gradient_norm": norm})
+            skips.append(bad)
+        bad = torch.stack(skips)
+        self.skipped += bad.sum()
+        self.in_a_row = (self.in_a_row + 1) * bad.amax()
 
     def _rate(self) -> float:
         return learning_rate(self.settings, self.step, self.loop.steps)
@@ -216,15 +155,18 @@ class Trainer:
             values |= {"learning_rate": self._rate(), "skipped_steps": float(self.skipped)}
             if log:
                 log.scalars(self.step, values)
-            if self.in_a_row >= BAD_STEPS_IN_A_ROW:
-                raise UserError(
-                    f"loss or gradient was not finite in the last {int(self.in_a_row)} steps; go on from an earlier "
-                    "checkpoint (--start-from, another --output) with a smaller learning rate or in 32-true precision"
-                )
+            self._give_up_where_diverged()
         if log and self.average is not None and self.step % self.loop.pictures_every == 0:
             pictures = self.stage.pictures(self.average, batch)
             if pictures is not None:
                 log.pictures(self.step, pictures)
+
+    def _give_up_where_diverged(self) -> None:
+        if self.in_a_row >= BAD_STEPS_IN_A_ROW:
+            raise UserError(
+                f"loss or gradient was not finite in the last {int(self.in_a_row)} steps; go on from an earlier "
+                "checkpoint (--start-from, another --output) with a smaller learning rate or in 32-true precision"
+            )
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
@@ -256,8 +198,7 @@ class Trainer:
     def _write_state(self, state: Path, average: nn.Module) -> None:
         write_tensors(state / "average.safetensors", average.state_dict())
         for name, player in self.players.items():
-            write_tensors(state / f"{name}.safetensors", player.network.state_dict())
-            write_tensors(state / f"{name}_optimiser.safetensors", optimiser_tensors(player.optimiser))
+            player.write(state, name)
         counts = {"step": self.step, "skipped": int(self.skipped), "in_a_row": int(self.in_a_row)}
         facts = {"samples_per_step": self.order.samples_per_step, "scaler": self.scaler.state_dict()}
         write_json(state / "loop.json", counts | facts | {"config": self.config})
@@ -281,8 +222,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(read_tensors(state / "average.safetensors"))
         for name, player in self.players.items():
-            player.network.load_state_dict(read_tensors(state / f"{name}.safetensors"))
-            restore_optimiser(player.optimiser, read_tensors(state / f"{name}_optimiser.safetensors"))
+            player.read(state, name)
 
 
 @runtime_checkable
@@ -303,7 +243,7 @@ def train(stage: Stage, config: TrainingConfig) -> None:
     """What a stage's command does: train it, or, where its settings have `dry_run` set, print what it would need."""
     trainer = Trainer(stage, config.loop, config.optimiser, Path(config.output), to_dict(config))
     if getattr(config, "dry_run", False):
-        message = describe(stage, config.loop, trainer.order, trainer.device, trainer.amp)
+        message = describe(stage, config.loop, trainer.order, trainer.device)
     else:
         message = f"trained: {trainer.run()}"
     if trainer.processes.first:
