@@ -71,3 +71,15 @@ def test_gradients_reach_predicted_positive_and_negatives_but_not_the_other_fram
     cycle_loss(predicted, positive, negatives, torch.ones(1, 1, dtype=torch.bool), other).backward()
     assert all(z.grad.abs().sum() > 1e-3 for z in (predicted, positive, negatives))
     assert other.grad is None
+
+
+def test_length_of_a_descriptor_does_not_matter_and_precision_is_kept(generator):
+    """Cosines run along one descriptor: scaling a sample's z changes nothing, scaling one of its numbers does."""
+    z = [torch.randn(3, 5, generator=generator, dtype=torch.float64) for _ in range(4)]
+    mask = ~torch.eye(3, dtype=torch.bool)
+    value = cycle_loss(z[0], z[1], z[2], mask, z[3])
+    assert value.dtype == torch.float64
+    lengths = torch.tensor([0.1, 1.0, 30.0], dtype=torch.float64)[:, None]
+    torch.testing.assert_close(cycle_loss(*(v * lengths for v in z[:3]), mask, z[3] * lengths), value)
+    stretched = torch.tensor([9.0, 1, 1, 1, 1], dtype=torch.float64)
+    assert (cycle_loss(*(v * stretched for v in z[:3]), mask, z[3] * stretched) - value).abs() > 1e-3
