@@ -10,7 +10,6 @@ height of the opening over the width of the eye, with its sign turned, for blink
 """
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,10 @@ from PIL import Image, ImageDraw
 
 from megaportraits.animate import shipped_weights
 from megaportraits.data.clips import find_clips, read_clip
-from megaportraits.data.crop import SquareCrop
+from megaportraits.data.crop import clip_crop
 from megaportraits.data.eyes import EyeState, eye_crops
 from megaportraits.data.faces import FaceTracker
 from megaportraits.data.keypoints import LEFT_EYE, RIGHT_EYE, select
-from megaportraits.data.track import video_square
 from megaportraits.data.video import read_frames
 from megaportraits.models.gaze import GazeNet, gaze_error_deg
 from megaportraits.tensors import stack
@@ -90,21 +88,20 @@ def measured(points: np.ndarray) -> list[float]:
     return np.mean(rows, 0).tolist()
 
 
-def frames_with_faces(path: Path, square: SquareCrop) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(crop, 478 landmarks in crop coordinates) of evenly spread frames."""
-    count = sum(1 for _ in read_frames(path))
-    step = max(1, count // MOST_FRAMES)
+def frames_with_faces(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(crop, 478 landmarks in crop coordinates) of evenly spread frames, all cut by the same square."""
+    step = max(1, sum(1 for _ in read_frames(path)) // MOST_FRAMES)
     with FaceTracker(video=True) as tracker:
-        for number, frame in enumerate(read_frames(path)):
-            landmarks = tracker.landmarks(frame) if number % step == 0 else None
-            if landmarks is not None:
-                yield square.cut(frame, SIZE_PX), square.to_crop_coordinates(landmarks[:, :2])
+        seen = [(f, tracker.landmarks(f)) for i, f in enumerate(read_frames(path)) if i % step == 0]
+    faces = [(frame, landmarks[:, :2]) for frame, landmarks in seen if landmarks is not None]
+    square = clip_crop(np.stack([landmarks for _, landmarks in faces]))
+    return [(square.cut(frame, SIZE_PX), square.to_crop_coordinates(landmarks)) for frame, landmarks in faces]
 
 
 def real(net: GazeNet, path: Path) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
     """(found, measured, eye pictures) of a video: yaw or right, pitch or up, blink or closed."""
     found, seen, eyes = [], [], []
-    for crop, landmarks in frames_with_faces(path, video_square(path)):
+    for crop, landmarks in frames_with_faces(path):
         rgb = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 255
         points = torch.from_numpy(select(landmarks[None], list(range(len(landmarks)))))
         eyes.append(eye_crops(rgb, points, net.config.eye_px))

@@ -149,3 +149,12 @@ def test_only_frames_with_a_known_state_are_drawn(store):
     states[2].gaze_deg[4] = torch.tensor([3.0, 4.0])
     samples = dataset(store, states, STILL)
     assert all(samples[i].truth.gaze_deg.tolist() == [[3.0, 4.0]] for i in range(5))
+
+
+def test_blinks_are_drawn_more_often_than_they_happen(store):
+    states = [EyeState(torch.zeros(6, 2), torch.zeros(6, 2)) for _ in store.clips]
+    states[1].blink[3, 0] = 0.9
+    for part in (0.0, 0.5, 1.0):
+        samples = EyeDataset(store, states, GazeTraining("run", augment=STILL, blinks=part), 32, 40)
+        drawn = sum(float(samples[i].truth.blink.max()) > 0.5 for i in range(40)) / 40
+        assert drawn == pytest.approx(part, abs=0.2)

@@ -79,6 +79,8 @@ class GazeTraining:
     """Frames in a batch."""
     size_px: int = 256
     """Side at which clips are kept in memory; eye pictures are cut from it."""
+    blinks: float = 0.25
+    """Part of the frames that are drawn among those in which an eye is more than a third closed: blinks are rare."""
     augment: EyeAugmentConfig = field(default_factory=EyeAugmentConfig)
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(0.8e-3, 1e-7, (0.9, 0.999), weight_decay=0.0, warmup_steps=5_625)

@@ -135,7 +135,7 @@ def degrade(eyes: Float[Tensor, "N 3 S S"], generator: Generator, config: EyeAug
 
 
 class EyeDataset(Dataset):
-    """Frames whose gaze and blink are known, drawn evenly; sample i is a function of (seed, i)."""
+    """Frames whose gaze and blink are known; sample i is a function of (seed, i)."""
 
     def __init__(self, store: FrameStore, states: Sequence[EyeState], config: GazeTraining, eye_px: int, length: int):
         """`states` has one entry for each clip of the store; frames with NaN in it are left out.
@@ -149,6 +149,7 @@ class EyeDataset(Dataset):
             for clip, state in enumerate(states)
             for number in torch.cat([state.gaze_deg, state.blink], 1).isfinite().all(1).nonzero()[:, 0]
         ]
+        self.blinks = [(clip, frame) for clip, frame in self.frames if states[clip].blink[frame].max() > 1 / 3]
         if not self.frames:
             raise UserError("no frame of the clips has a known gaze; give rendered clips, or predictions by --teacher")
 
@@ -163,7 +164,9 @@ class EyeDataset(Dataset):
         """
         settings = self.config.augment
         generator = Generator().manual_seed((self.config.loop.seed * 1_000_003 + index) % 2**63)
-        clip, number = self.frames[int(torch.randint(len(self.frames), (), generator=generator))]
+        rare = augment.uniform(generator, 0.0, 1.0) < self.config.blinks
+        frames = self.blinks if rare and self.blinks else self.frames
+        clip, number = frames[int(torch.randint(len(frames), (), generator=generator))]
         frame, rows = self.store.frame(clip, number), slice(number, number + 1)
         truth = EyeState(self.states[clip].gaze_deg[rows], self.states[clip].blink[rows])
         if not eyes_known(frame.keypoints).all():
