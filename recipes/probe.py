@@ -7,6 +7,7 @@ WEIGHTS is a checkpoint folder, or "shipped". The column "seen" is measured on -
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from megaportraits.animate import shipped_weights
@@ -20,14 +21,14 @@ from megaportraits.training.alarms import Alarms
 def main() -> None:
     options = parse()
     model = BaseModel.load(shipped_weights() if options.weights == "shipped" else options.weights)
-    seen = AlarmConfig(
-        groups=options.groups, people=options.people, frames=options.frames, clips=options.clips, quiet_steps=0,
-        held_out=tuple(options.held_out), recorded=tuple(options.recorded),
+    plain = AlarmConfig(
+        groups=options.groups, people=options.people, frames=options.frames, clips=options.clips,
+        portraits=options.clips, quiet_steps=0,
     )  # fmt: skip
-    held_out = AlarmConfig(groups=seen.groups, people=seen.people, frames=seen.frames, clips=seen.clips, quiet_steps=0)
+    seen = replace(plain, held_out=tuple(options.held_out), recorded=tuple(options.recorded))
     columns = {"seen": measure(model, options.data, seen)}
     if options.held_out:
-        columns["held out"] = measure(model, options.held_out, held_out)
+        columns["held out"] = measure(model, options.held_out, plain)
     names = list(dict.fromkeys(name for values, _ in columns.values() for name in values))
     print("| value |" + "".join(f" {title} |" for title in columns) + "\n|---|" + "---:|" * len(columns))
     for name in names:
@@ -54,7 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--groups", type=int, default=4)
     parser.add_argument("--people", type=int, default=6)
     parser.add_argument("--frames", type=int, default=7)
-    parser.add_argument("--clips", type=int, default=64)
+    parser.add_argument("--clips", type=int, default=48)
     return parser.parse_args()
 
 

@@ -19,6 +19,10 @@ class AlarmConfig:
     """Driven frames of each performance, and frames of each clip of the linear probes."""
     clips: int = 32
     """Clips of the linear probes from z, of each kind (rendered, recorded)."""
+    portraits: int = 16
+    """Clips of each kind (seen, held out, recorded) that are compared for the gaps, from the first frame of each."""
+    data: tuple[str, ...] = ()
+    """Folders of rendered clips for the probe; empty takes clips of the training data."""
     held_out: tuple[str, ...] = ()
     """Folders of rendered clips (split "held_out" is used), for the gap between seen and held-out assets."""
     recorded: tuple[str, ...] = ()
@@ -30,7 +34,7 @@ class AlarmConfig:
 
     def __post_init__(self):
         at_least(self, 0, "every", "quiet_steps")
-        at_least(self, 1, "groups", "batch")
+        at_least(self, 1, "groups", "portraits", "batch")
         at_least(self, 2, "people", "frames", "clips")
 
     def due(self, step: int) -> bool:

@@ -222,20 +222,19 @@ def degrade(pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     return torch.stack(out).permute(0, 3, 1, 2).to(pictures.device).float() / 255
 
 
-def self_driving_db(model: Puppet, scenes: Scenes, batch: int) -> float:
-    """PSNR of self-driving against the answers."""
-    take = rehearse(model, Scenes(scenes.source, scenes.answers, None), batch)
-    return take.mean_psnr_db(take.own)
-
-
-def reconstruction_db(model: Puppet, shots: Shots, batch: int) -> float:
-    """PSNR of frames that drive themselves: what appearance alone can reach."""
-    painted = []
-    for rows in _slices(len(shots), batch):
-        own = shots.at(rows)
-        motion = model.motion(own.rgb)
-        painted.append(model.render(model.canonical(own.rgb, own.matte, motion), motion).rgb.float())
-    return _mean_psnr_db(torch.cat(painted), shots, head_mask(shots))
+def portraits(model: Puppet, scenes: Scenes, batch: int) -> tuple[float, float]:
+    """PSNR of sources that drive themselves (what appearance alone can reach), and of their self-driven answers."""
+    kept, driven = [], []
+    for rows in _slices(len(scenes.source), batch):
+        source, answer = scenes.source.at(rows), scenes.answers.at(rows)
+        motion = model.motion(source.rgb)
+        canonical = model.canonical(source.rgb, source.matte, motion)
+        kept.append(model.render(canonical, motion).rgb.float())
+        driven.append(model.render(canonical, model.motion(answer.rgb)).rgb.float())
+    return (
+        _mean_psnr_db(torch.cat(kept), scenes.source, head_mask(scenes.source)),
+        _mean_psnr_db(torch.cat(driven), scenes.answers, head_mask(scenes.answers)),
+    )
 
 
 def _mean_psnr_db(painted: Tensor, answers: Shots, heads: Tensor) -> float:

@@ -83,14 +83,11 @@ class Pool:
     """The renderer's controls in [0, 1]; C = 0 where unknown."""
     names: tuple[str, ...]
 
-    def portraits(self, count: int) -> Shots:
-        """The first frames of at most `count` clips."""
-        first = {clip: row for row, clip in reversed(list(enumerate(self.clip.tolist())))}
-        rows = sorted(first.values())
-        return self.shots.at([rows[i] for i in spread(len(rows), count)])
-
-    def to(self, device: torch.device) -> "Pool":
-        return Pool(self.shots.to(device), self.person, self.clip, self.controls, self.names)
+    def portraits(self, count: int) -> Scenes:
+        """The first frame of at most `count` clips as sources, the last one of the same clips as answers."""
+        rows = [(self.clip == clip).nonzero()[:, 0].tolist() for clip in self.clip.unique()]
+        chosen = [rows[i] for i in spread(len(rows), count)]
+        return Scenes(self.shots.at([r[0] for r in chosen]), self.shots.at([r[-1] for r in chosen]), None)
 
 
 def spread(count: int, wanted: int) -> list[int]:
