@@ -19,6 +19,16 @@ class EvaluateConfig:
     driven by its later ones."""
     weights: str = ""
     """Checkpoint folder; empty takes the weights that came with the package."""
+    pose_net: str = ""
+    """Head pose net that measures the pose of results: a base model or a checkpoint of `train pose`; empty takes the
+    evaluated model's own. Name one to compare models by the same measure."""
+    gaze_net: str = ""
+    """Checkpoint of `train gaze` that measures the gaze of results; empty leaves it out."""
+    lpips: str = ""
+    """File of LPIPS weights (alex); empty leaves LPIPS out."""
+    recogniser: str = ""
+    """Measures the likeness to the source (CSIM): a checkpoint of `train identity`, or the file of MobileFaceNet; empty
+    leaves it out."""
     split: Literal["all", "train", "held_out"] = "all"
     """Use only rendered clips of this split."""
     count: int = 32

@@ -19,7 +19,8 @@ from megaportraits.errors import UserError
 from megaportraits.evaluate.regions import check_landmarks
 from megaportraits.tensors import HeadPose, over_grey
 
-_LANDMARKS = 468
+LANDMARKS = 468
+"""Of MediaPipe's, without the irises."""
 _MATTE_NET_PX = 256
 
 
@@ -95,14 +96,14 @@ def video_frames(path: Path, count: int, size_px: int) -> Frames:
             if points is not None:
                 fine = person.matte(square.cut(frame, max(_MATTE_NET_PX, size_px)))
                 matte = Image.fromarray(fine).resize((size_px, size_px), Image.Resampling.BOX)
-                rows = square.to_crop_coordinates(points[:_LANDMARKS, :2])
+                rows = square.to_crop_coordinates(points[:LANDMARKS, :2])
                 found.append((i, square.cut(frame, size_px), np.array(matte) * 255 + 0.5, rows))
     if len(found) < 2:
         raise UserError(f"{path} shows a face in {len(found)} of {len(wanted)} frames; give a video of a visible face")
     numbers, rgb, mattes, landmarks = zip(*found, strict=True)
     matte = np.stack(mattes).astype(np.uint8)[..., None]
     points = torch.from_numpy(np.stack(landmarks)).float()
-    return Frames(_channels(np.stack(rgb)), _channels(matte), points, tuple(range(_LANDMARKS)), numbers, None)
+    return Frames(_channels(np.stack(rgb)), _channels(matte), points, tuple(range(LANDMARKS)), numbers, None)
 
 
 def _resized(picture: UInt8[np.ndarray, "H W *c"], size_px: int) -> UInt8[np.ndarray, "S S *c"]:

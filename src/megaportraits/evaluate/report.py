@@ -1,4 +1,4 @@
-"""Writing an evaluation down: JSON with every row, a Markdown table, a contact sheet."""
+"""Writing an evaluation down: Markdown tables and a contact sheet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,21 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from megaportraits.evaluate.openings import Agreement
+from megaportraits.evaluate.scores import Means
 from megaportraits.files import replacing
 
 _CELL_PX = 160
 _HEADER_PX = 40
-_TITLES = {"psnr_db": "PSNR dB", "ssim": "SSIM", "l1": "L1"}
-_DIGITS = {"psnr_db": 2, "ssim": 4, "l1": 4}
+_PICTURE = {"psnr_db": ("PSNR dB", 2), "ssim": ("SSIM", 4), "l1": ("L1", 4)}
+_JUDGED = {
+    "pose_deg": ("pose error °", 2),
+    "gaze_deg": ("gaze error °", 2),
+    "landmarks": ("landmark error", 4),
+    "lpips": ("LPIPS", 4),
+    "csim": ("CSIM", 4),
+}
+"""Title and digits by metric; what stands in neither table is only in the JSON."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +36,50 @@ class SheetRow:
     """By column title; the same titles in every row."""
 
 
-def markdown_table(means: dict[str, dict[str, float | None]]) -> str:
-    """Methods down, scores across; an empty cell where a score has no value."""
-    keys = list(next(iter(means.values())))
-    lines = ["| method | " + " | ".join(map(_title, keys)) + " |", "|---" + "|---:" * len(keys) + "|"]
-    for method, scores in means.items():
-        lines.append(f"| {method} | " + " | ".join(_cell(key, scores[key]) for key in keys) + " |")
+def score_tables(means: Means, missing: dict[str, tuple[int, int]]) -> str:
+    """Markdown: scores of the pictures, then what the judges say, where there are any. Empty cell: no value.
+
+    Args:
+        means: by method.
+        missing: frames without a face and frames looked at, by method; empty where nobody looked.
+    """
+    judged = _table(means, _JUDGED, {m: f"{n} of {total}" for m, (n, total) in missing.items()})
+    return _table(means, _PICTURE, {}) + (f"\n{judged}" if judged else "")
+
+
+def opening_table(agreements: dict[str, dict[str, Agreement]]) -> str:
+    """Markdown: how the result's openings correlate with the driver's."""
+    parts = list(next(iter(agreements.values())))
+    titles = [f"{part} {kind}" for part in parts for kind in ("pooled", "within clips")]
+    lines = [f"| method | {' | '.join(titles)} | frames |", "|---" + "|---:" * (len(titles) + 1) + "|"]
+    for method, found in agreements.items():
+        values = [v for part in parts for v in (found[part].pooled, found[part].within_clips)]
+        cells = ["" if v is None else f"{v:.3f}" for v in values]
+        lines.append(f"| {method} | {' | '.join(cells)} | {found[parts[0]].frames} |")
     return "\n".join(lines) + "\n"
 
 
-def _title(key: str) -> str:
-    region, metric = key.split("_", 1)
-    return f"{region} {_TITLES[metric]}"
+def _table(means: Means, metrics: dict[str, tuple[str, int]], missing: dict[str, str]) -> str:
+    """Methods down, those of their scores across that `metrics` names; empty where no method has any."""
+    keys = list(dict.fromkeys(key for scores in means.values() for key in scores if _metric(key) in metrics))
+    if not keys:
+        return ""
+    titles = [f"{key.split('_', 1)[0]} {metrics[_metric(key)][0]}" for key in keys] + ["no face"] * bool(missing)
+    lines = ["| method | " + " | ".join(titles) + " |", "|---" + "|---:" * len(titles) + "|"]
+    for method, scores in means.items():
+        if not scores.keys().isdisjoint(keys):
+            cells = [_cell(scores.get(key), metrics[_metric(key)][1]) for key in keys]
+            cells += [missing.get(method, "")] * bool(missing)
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
-def _cell(key: str, value: float | None) -> str:
-    return "" if value is None else f"{value:.{_DIGITS[key.split('_', 1)[1]]}f}"
+def _metric(key: str) -> str:
+    return key.split("_", 1)[1]
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -48,9 +48,14 @@ def eye_opening(landmarks: Float[Tensor, "T L 2"]) -> Float[Tensor, " T"]:
     return torch.stack(ratios).mean(0)
 
 
-def movement(before: Float[Tensor, "#T L 2"], after: Float[Tensor, "T L 2"]) -> Float[Tensor, " T"]:
-    """Mean distance that landmarks moved, in face heights before; any set of landmarks that has the oval's ends."""
-    return (after - before).norm(dim=-1).mean(1) / face_height(before)
+def movement(
+    before: Float[Tensor, "#T L 2"], after: Float[Tensor, "T L 2"], ends: tuple[int, int] = (_TOP, _CHIN)
+) -> Float[Tensor, " T"]:
+    """Mean distance that landmarks moved, in face heights before.
+
+    Any set of landmarks will do; `ends` are the rows of the upper and the lower end of the face oval.
+    """
+    return (after - before).norm(dim=-1).mean(1) / (before[:, ends[0]] - before[:, ends[1]]).norm(dim=-1)
 
 
 def _gap(landmarks: Float[Tensor, "T L 2"], ring: Sequence[int], skipped: int) -> Float[Tensor, " T"]:
