@@ -12,7 +12,6 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from megaportraits.data.pairs import FrameStore
 from megaportraits.data.video import SUFFIXES, read_frames
 from megaportraits.losses.pretrained import load_frozen
 from megaportraits.models.base import BaseModel
-from megaportraits.models.identity import IdentityNet
+from megaportraits.models.identity import IdentityNet, shipped_identity_net
 from megaportraits.tensors import HeadPose, stack
 
 CROP_PX = 256
@@ -161,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips")
     parser.add_argument("--videos")
-    parser.add_argument("--net", default=str(resources.files("megaportraits") / "weights/identity"))
+    parser.add_argument("--net", default=shipped_identity_net())
     parser.add_argument("--mobilefacenet")
     arguments = parser.parse_args()
     net = IdentityNet.load(arguments.net)

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from test_golden import fill
 from torch import Tensor
 
-from megaportraits.checkpoint import write_model
+from megaportraits.checkpoint import read_json, write_model
 from megaportraits.config import IDENTITY_PRESETS, IdentityNetConfig, IdentityTraining, to_dict
 from megaportraits.errors import UserError
-from megaportraits.models.identity import IdentityNet
+from megaportraits.models.identity import IdentityNet, shipped_identity_net
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/identity.safetensors"
 TINY = IDENTITY_PRESETS["tiny"]
@@ -95,6 +95,17 @@ def test_other_files_are_refused(net, tmp_path):
     write_model(tmp_path / "other", "identity", to_dict(replace(TINY, base=16)), net.state_dict(), {})
     with pytest.raises(UserError, match="of other shapes"):
         IdentityNet.load(tmp_path / "other")
+
+
+def test_the_shipped_net_is_small_and_tells_two_faces_apart(generator):
+    net = IdentityNet.load(shipped_identity_net())
+    assert net.config == IDENTITY_PRESETS["small"]
+    assert (shipped_identity_net() / "model.safetensors").stat().st_size < 2.5e6
+    assert not {"data", "output", "start_from"} & read_json(shipped_identity_net() / "config.json")["training"].keys()
+    coarse = torch.rand(2, 3, 7, 7, generator=generator)
+    one, other = net.embed(F.interpolate(coarse, size=(112, 112), mode="bilinear"))
+    assert one @ other < 0.95
+    assert one.abs().max() < 0.6
 
 
 def test_settings_out_of_range_are_refused():

@@ -4,6 +4,7 @@ Its feature maps serve L_face, its embedding the identity loss. Paper: Eq. 4 (VG
 shipped, so the presets of small machines take this net, trained on rendered people (`megaportraits train identity`).
 """
 
+from importlib import resources
 from pathlib import Path
 
 import torch.nn.functional as F
@@ -57,3 +58,8 @@ class IdentityNet(nn.Module):
         net = cls(from_dict(IdentityNetConfig, config["model"]))
         checked_load(net, tensors, path)
         return net.eval().requires_grad_(False)
+
+
+def shipped_identity_net() -> Path:
+    """Folder of the recognition net's weights inside the package."""
+    return Path(str(resources.files("megaportraits"))) / "weights" / "identity"
