@@ -39,11 +39,11 @@ class Truth:
     theta: Float[np.ndarray, "T 4 4"]
     """Crop -> canonical coordinates (the inverse of scale * rotation, translation)."""
     controls: Float[np.ndarray, "T C"]
-    """Expression controls in [0, 1], named in `ClipInfo.control_names`."""
+    """Expression controls in [0, 1], named in `ClipInfo.control_names`; none (C = 0) in recorded clips."""
     gaze: Float[np.ndarray, "T 2"]
-    """(yaw_deg, pitch_deg) of the eyes in the head, signs as the head's."""
+    """(yaw_deg, pitch_deg) of the eyes in the head, signs as the head's; NaN where unknown."""
     blink: Float[np.ndarray, "T 2"]
-    """The person's left and right eye, 0 open to 1 closed."""
+    """The person's left and right eye, 0 open to 1 closed; NaN where unknown."""
     landmarks: Float[np.ndarray, "T L 2"]
     """Crop coordinates, numbered by `ClipInfo.landmark_ids`."""
     landmarks_3d: Float[np.ndarray, "T L 3"] | None = None
