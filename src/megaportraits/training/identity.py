@@ -26,7 +26,7 @@ from megaportraits.models.base import checked_load
 from megaportraits.models.identity import IdentityNet
 from megaportraits.tensors import HeadPose, stack
 from megaportraits.training.log import grid
-from megaportraits.training.loop import Terms, Trainer
+from megaportraits.training.loop import Terms, train
 
 _FACE_ELLIPSE = (0.72, 0.92)
 """Half axes of the ellipse that holds brows, cheeks and chin of an upright face, in its half sides."""
@@ -184,5 +184,4 @@ def _clips_of_people(store: FrameStore) -> list[list[int]]:
 
 def train_identity(config: IdentityTraining) -> None:
     """Train the recognition net on clips of rendered people."""
-    done = Trainer(IdentityStage(config), config.loop, config.optimiser, Path(config.output), to_dict(config)).run()
-    print(f"trained: {done}")
+    train(IdentityStage(config), config)
