@@ -143,6 +143,10 @@ class OnlineStore(FrameStore):
             self.used -= self.footage.pop(clip).nbytes
         self._listed_at = time.monotonic()
 
+    def renderers(self) -> list[int]:
+        """Process ids of the renderers that this store started."""
+        return self._crew.pids if self._crew is not None else []
+
     def report(self) -> dict[str, float]:
         """Numbers for the log: what is rendered, and how long a clip is in use."""
         progress, live = self.ring.progress(), self.ring.live()

@@ -1,0 +1,160 @@
+"""The ring on disk, without renderers: order, replacement, counts, the lock. And a store over it when clips vanish."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from megaportraits.config import AugmentConfig, OnlineConfig
+from megaportraits.data.pairs import PairDataset
+from megaportraits.errors import UserError
+from megaportraits.synth.online import OnlineStore
+from megaportraits.synth.ring import GRACE_S, Progress, Ring, count_served, served
+
+
+@pytest.fixture
+def write(ring, drawn_clips) -> Callable[..., Path]:
+    """Puts a drawn clip into the ring under a number."""
+
+    def put(number: int, motion: int = 0) -> Path:
+        folder = ring.folder / f"id{number:05d}_motion{motion:05d}"
+        return Path(shutil.copytree(drawn_clips / f"clip{number % 4}", folder))
+
+    return put
+
+
+def pass_grace(*clips) -> None:
+    """Make clips look written long ago."""
+    for clip in clips:
+        os.utime(clip / "clip.json", (0, time.time() - 2 * GRACE_S))
+
+
+@pytest.fixture
+def ring(tmp_path) -> Ring:
+    return Ring(tmp_path, 3)
+
+
+@pytest.fixture
+def store(ring) -> OnlineStore:
+    """A store whose ring is filled by somebody else."""
+    return OnlineStore(OnlineConfig(folder=str(ring.folder), clips=3, first_clips=1), 32, 0.1)
+
+
+def test_the_newest_clips_are_alive_and_others_go_after_a_while(ring, write):
+    clips = [write(number) for number in (0, 1, 2, 3, 10)]
+    assert ring.live() == [clips[4], clips[3], clips[2]]
+    ring.sweep()
+    assert ring.all() == clips[::-1]
+    pass_grace(clips[3])  # it pushed clip 0 out
+    ring.sweep()
+    assert ring.all() == clips[:0:-1]
+    assert not clips[0].exists()
+
+
+def test_a_place_is_free_once_its_clip_served_enough(ring, write):
+    first, second, _ = (write(number) for number in range(3))
+    assert ring.is_free(2, 5)
+    assert not ring.is_free(3, 5)
+    count_served(first, 3)
+    count_served(first, 2)
+    assert served(first) == 5
+    assert ring.is_free(3, 5)
+    assert not ring.is_free(4, 5)
+    shutil.rmtree(second)
+    count_served(second, 1)
+    assert not second.exists()
+
+
+def test_only_one_process_renders_into_a_ring(ring):
+    lock = ring.take_lock()
+    assert lock is not None
+    assert ring.take_lock() is None
+    ring.release(lock)
+    again = ring.take_lock()
+    assert again is not None
+    ring.release(again)
+
+
+def test_clips_that_stay_keep_their_index(store, write):
+    for number in range(3):
+        write(number)
+    assert len(store) == 3
+    before = list(store.clips)
+    new = write(3)
+    store.refresh()
+    assert store.clips == [new if clip.name.startswith("id00000") else clip for clip in before]
+
+
+def test_a_clip_that_vanishes_after_the_listing_is_replaced_or_kept_decoded(store, write):
+    clips = [write(number, motion=number // 2) for number in range(3)]
+    assert len(store) == 3
+    pair = [store.clips.index(clip) for clip in clips[:2]]
+    assert store.others(pair[0]) == [pair[1]]
+    shutil.rmtree(clips[1])
+    assert store.frame(pair[1], 5).rgb.shape == (1, 3, 32, 32)  # decoded by `others`
+    unread = store.clips.index(clips[2])
+    shutil.rmtree(clips[2])
+    assert len(store[unread].rgb) == 6
+    assert store.clips[unread] == clips[0]
+    shutil.rmtree(clips[0])
+    store.refresh()
+    with pytest.raises(UserError, match="holds no clip"):
+        len(store)
+
+
+def test_others_leaves_out_clips_that_vanished(store, write):
+    clips = [write(number) for number in range(3)]
+    assert len(store) == 3
+    shutil.rmtree(clips[1])
+    found = store.others(store.clips.index(clips[0]))
+    assert [store.clips[i] for i in found] == [clips[2]]
+
+
+def test_a_damaged_clip_is_an_error_not_a_vanished_one(store, write):
+    clip = write(0)
+    (clip / "rgb.mp4").write_bytes(b"no video")
+    assert len(store) == 1
+    with pytest.raises(UserError, match=r"rgb\.mp4"):
+        store[0]
+
+
+def test_pairs_show_one_clip_and_are_counted(store, write):
+    clips = [write(number, motion=number // 2) for number in range(3)]
+    dataset = PairDataset(store, AugmentConfig(flip=0, mild_jitter=0, acted_by_another=1.0), 2, 0, 20)
+    for index in range(20):
+        pair = dataset[index]
+        frames = torch.cat([store.frame(int(pair.clip), number).rgb for number in range(6)])
+        for shown in (pair.source.rgb, *pair.driver.rgb.split(1)):
+            assert (frames - shown).abs().amax((1, 2, 3)).min() < 1e-4
+    store.refresh()
+    assert sum(served(clip) for clip in clips) >= 20 * (3 + 6)
+    assert store.report()["served_frames_per_clip"] >= 20 * 9 / 3
+
+
+def test_the_budget_drops_decoded_clips_but_never_those_of_a_sample(ring, write):
+    store = OnlineStore(OnlineConfig(folder=str(ring.folder), clips=8, first_clips=1), 32, 0.0)
+    for number in range(5):
+        write(number)
+    for index in range(len(store)):
+        store[index]
+    assert len(store.footage) == 3
+    assert store.used == sum(footage.nbytes for footage in store.footage.values())
+
+
+def test_a_failure_of_the_renderers_reaches_every_reader(store, write):
+    write(0)
+    assert len(store) == 1
+    store.ring.write_progress(Progress(failure="no GPU driver"))
+    with pytest.raises(UserError, match="no GPU driver"):
+        store.refresh()
+
+
+def test_impossible_rings_are_refused():
+    with pytest.raises(UserError, match="fewer than the 4 people"):
+        OnlineConfig(clips=3, first_clips=1, people_per_motion=4)
+    with pytest.raises(UserError, match="first_clips is 9"):
+        OnlineConfig(clips=8, first_clips=9)
