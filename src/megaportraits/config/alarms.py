@@ -18,7 +18,7 @@ class AlarmConfig:
     frames: int = 4
     """Driven frames of each performance, and frames of each clip of the linear probes."""
     clips: int = 32
-    """Clips of the linear probes from z, of each kind (rendered, recorded)."""
+    """Clips of the linear probes from z, of each kind (rendered, recorded); of fewer clips more frames are taken."""
     portraits: int = 16
     """Clips of each kind (seen, held out, recorded) that are compared for the gaps, from the first frame of each."""
     data: tuple[str, ...] = ()

@@ -134,16 +134,21 @@ def _one_clip_of_each_person(store: FrameStore, clips: Sequence[int]) -> list[in
 
 
 def choose_pool(store: FrameStore, config: AlarmConfig) -> Pool:
-    """Frames of clips spread over the store; clips with other control names than the first one are left out."""
+    """Frames of clips spread over the store; of few clips more frames each.
+
+    Clips with other control names than the first one are left out.
+    """
+    chosen = spread(len(store), config.clips)
+    per_clip = config.frames * config.clips // len(chosen)
     shots, people, clips, controls = [], [], [], []
     names: tuple[str, ...] = ()
     known: dict[str, int] = {}
-    for clip in spread(len(store), config.clips):
+    for clip in chosen:
         info, truth = read_info(store.clips[clip]), read_truth(store.clips[clip])
         names = names if shots else tuple(info.control_names)
         if tuple(info.control_names) != names:
             continue
-        numbers = spread(len(truth.scale), config.frames)
+        numbers = spread(len(truth.scale), per_clip)
         shots.append(take(store, clip, numbers))
         people += [known.setdefault(info.identity, len(known))] * len(numbers)
         clips += [clip] * len(numbers)
