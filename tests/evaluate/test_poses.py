@@ -46,8 +46,8 @@ def test_errors_stand_in_their_bin():
         torch.zeros(4),
     )
     rows = {line.split(" | ")[0].strip("| "): line for line in truth_table(errors).splitlines()[2:]}
-    assert rows["0-15"].startswith("| 0-15 | 1 | 1.00, 1.00 | 1.00, 1.00, -1.00 |")
-    assert rows["15-30"].startswith("| 15-30 | 2 | 4.00, 3.00 | 3.00, 2.00, -1.00 |")
+    assert rows["0-15"].startswith("| 0-15 | 1 | 1.00, 1.00 | 1.00, 1.00, +1.00 |")
+    assert rows["15-30"].startswith("| 15-30 | 2 | 4.00, 3.00 | 3.00, 2.00, +3.00 |")
     assert rows["30-45"].startswith("| 30-45 | 0 |  |")
     assert rows["0-45"].startswith("| 0-45 | 3 | 3.00, 3.00 |")
     assert rows["all"].startswith("| all | 4 | 4.50, 3.00 |")

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from megaportraits.animate import Animator
 from megaportraits.config import EvaluateConfig
 from megaportraits.data.video import read_frames, write_video
 from megaportraits.errors import UserError
+from megaportraits.evaluate.judges import open_judges
 from megaportraits.evaluate.methods import all_methods
 from megaportraits.evaluate.protocols import load_samples
-from megaportraits.evaluate.scores import score
+from megaportraits.evaluate.scores import faceless, score, score_answer
 
 
 @pytest.fixture
@@ -34,10 +36,27 @@ def test_video_samples_and_scores(videos, random_weights):
     assert target.pose is None
     assert target.landmarks.abs().max() < 1
     assert 0.1 < target.foreground().mean() < 0.9
-    for name, method in all_methods(Animator.load(random_weights, "cpu"), samples, cross=False).items():
+    animator = Animator.load(random_weights, "cpu")
+    for name, method in all_methods(animator, samples, cross=False).items():
         rows = score(samples[0], name, method(samples[0]))
         assert [row.frame for row in rows] == list(target.numbers)
         assert "face_psnr_db" in rows[0].scores
+
+
+def test_landmarks_of_the_answer_are_right_and_of_no_face_unknown(videos, random_weights):
+    config = EvaluateConfig(str(videos), "out", protocol="self", frames=2)
+    samples = load_samples(config, 128)
+    net = Animator.load(random_weights, "cpu").model.motion_encoder.pose
+    with open_judges(config, net, samples) as judges:
+        answer = score_answer(samples[0], judges)
+        wall = score(samples[0], "wall", torch.full((2, 3, 128, 128), 0.5), judges)
+    for row in answer:
+        assert row.scores["mouth_landmarks"] < 0.1
+        assert row.scores["eyes_landmarks"] < 0.1
+        assert 0.0 <= row.scores["mouth_opening"] < 0.3
+    assert faceless(answer + wall) == {"right answer": (0, 2), "wall": (2, 2)}
+    assert all(row.scores["eyes_opening"] is None for row in wall)
+    assert all(row.scores["face_psnr_db"] is not None for row in wall)
 
 
 def test_video_without_a_face_is_refused(tmp_path):

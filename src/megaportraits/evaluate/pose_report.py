@@ -97,9 +97,12 @@ def errors_on_clips(net: HeadPoseNet, clips: Sequence[Path]) -> PoseErrors:
 
 
 def truth_table(errors: PoseErrors) -> str:
-    """Errors by true yaw as Markdown: degrees, scale relative to the mean head, place in crop coordinates."""
+    """Errors by true yaw as Markdown: degrees, scale relative to the mean head, place in crop coordinates.
+
+    The bias of yaw is outwards, away from the front, because signs on both sides would cancel.
+    """
     lines = [
-        "| true yaw | frames | total: mean, median | yaw: mean, median, bias | pitch | roll | scale | place |",
+        "| true yaw | frames | total: mean, median | yaw: mean, median, outward bias | pitch | roll | scale | place |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for low, high in YAW_BINS_DEG:
@@ -114,8 +117,9 @@ def _truth_cells(errors: PoseErrors, chosen: Tensor) -> list[str]:
     if not chosen.any():
         return [""] * 6
     total, axes = errors.total_deg[chosen], errors.axes_deg[chosen]
+    outwards = torch.stack([errors.true_yaw_deg[chosen].sign(), *torch.ones(2, len(axes))], -1)
     cells = [f"{total.mean():.2f}, {total.median():.2f}"]
-    cells += [f"{a.abs().mean():.2f}, {a.abs().median():.2f}, {a.mean():+.2f}" for a in axes.unbind(-1)]
+    cells += [f"{a.abs().mean():.2f}, {a.abs().median():.2f}, {a.mean():+.2f}" for a in (axes * outwards).unbind(-1)]
     return [*cells, f"{errors.scale[chosen].mean():.4f}", f"{errors.place[chosen].mean():.4f}"]
 
 
