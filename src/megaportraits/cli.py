@@ -24,6 +24,7 @@ COMMANDS = {
     "animate": Command("megaportraits.animate:animate", "animate a photo by a video"),
     "demo": Command("megaportraits.demo:demo", "make a short sample video from what came with the package"),
     "synth": Command("megaportraits.synth.command:run", "render heads with ground truth for training and tests"),
+    "prepare photos": Command("megaportraits.data.stills:prepare_photos", "make training stills of photos"),
     "prepare videos": Command("megaportraits.data.recorded:prepare_videos", "make training clips of recorded videos"),
     "train pose": Command("megaportraits.training.pose:train_pose", "train the head pose net on rendered heads"),
     "train identity": Command("megaportraits.training.identity:train_identity", "train the recognition net"),

@@ -2,7 +2,7 @@
 
 from megaportraits.config.alarms import AlarmConfig
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights
-from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PrepareVideos
+from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
 from megaportraits.config.evaluate import EvaluateConfig
 from megaportraits.config.frames import PoseTraining
 from megaportraits.config.gaze import (
@@ -57,6 +57,7 @@ __all__ = [
     "OnlineConfig",
     "OptimiserConfig",
     "PoseTraining",
+    "PreparePhotos",
     "PrepareVideos",
     "PresetName",
     "WarpConfig",

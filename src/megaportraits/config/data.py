@@ -128,3 +128,22 @@ class PrepareVideos:
     def __post_init__(self):
         at_least(self, 1, "step", "most_frames")
         at_least(self, 64, "size")
+
+
+@dataclass(frozen=True)
+class PreparePhotos:
+    """`megaportraits prepare photos`: photos as clips of one frame."""
+
+    photos: tuple[str, ...]
+    """Picture files, or folders of them."""
+    out: str
+    """Folder of the clips; those already there are kept."""
+    size: int = 256
+    """Side of the pictures, in pixels."""
+    licence: str = "unknown"
+    """Licence of the photos, written into each clip."""
+    split: Literal["train", "held_out"] = "train"
+    """What the clips are for."""
+
+    def __post_init__(self):
+        at_least(self, 64, "size")

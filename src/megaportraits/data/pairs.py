@@ -127,25 +127,32 @@ class PairDataset(Dataset):
         """
         generator = _generator(self.seed, index)
         clip = int(torch.randint(len(self.store), (), generator=generator))
+        numbers = self._numbers(clip, generator)
+        mirrored = augment.uniform(generator, 0.0, 1.0) < self.config.flip
+        jitter_seed = int(torch.randint(2**31, (), generator=generator))
+        actor = self._actor(clip, generator)
+        camera = domain.stream(self.seed, index)
+        shared = _Shared(mirrored, jitter_seed, self.domain.look(camera), self.domain.look(camera))
+        source = self._view(self._frame(clip, numbers[0], generator), None, shared, generator, camera)
+        source = replace(source, rgb=self.domain.source(source.rgb, camera))
+        drivers = []
+        for number in numbers[1:]:
+            acted = None if actor == clip else self.store.frame(actor, number)
+            drivers.append(self._view(self._frame(clip, number, generator), acted, shared, generator, camera))
+        return Pair(source, stack(drivers), torch.tensor([clip]), torch.tensor([index]))
+
+    def _numbers(self, clip: int, generator: Generator) -> list[int]:
+        """The frames of the source and its drivers, all different."""
         count = len(self.store[clip].rgb)
         if count <= self.drivers:
             raise UserError(
                 f"{self.store.clips[clip]} has {count} frames, too few for a source and {self.drivers} drivers; "
                 "use fewer drivers per source, or leave the clip out"
             )
-        frames = torch.randperm(count, generator=generator)[: self.drivers + 1].tolist()
-        mirrored = augment.uniform(generator, 0.0, 1.0) < self.config.flip
-        jitter_seed = int(torch.randint(2**31, (), generator=generator))
-        actor = self._actor(clip, generator)
-        camera = domain.stream(self.seed, index)
-        shared = _Shared(mirrored, jitter_seed, self.domain.look(camera), self.domain.look(camera))
-        source = self._view(self.store.frame(clip, frames[0]), None, shared, generator, camera)
-        source = replace(source, rgb=self.domain.source(source.rgb, camera))
-        drivers = []
-        for number in frames[1:]:
-            acted = None if actor == clip else self.store.frame(actor, number)
-            drivers.append(self._view(self.store.frame(clip, number), acted, shared, generator, camera))
-        return Pair(source, stack(drivers), torch.tensor([clip]), torch.tensor([index]))
+        return torch.randperm(count, generator=generator)[: self.drivers + 1].tolist()
+
+    def _frame(self, clip: int, number: int, generator: Generator) -> Frame:
+        return self.store.frame(clip, number)
 
     def _actor(self, clip: int, generator: Generator) -> int:
         """The clip that the expression net sees: this one, or another person's performance of the same motion."""

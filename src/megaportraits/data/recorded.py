@@ -4,7 +4,8 @@ Paper: B.3 (one square for a clip, person matte). Deviation: head poses are fitt
 controls, gaze and blink are unknown (`Truth`). Broken videos and videos without a face are named and left out.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from megaportraits import geometry
-from megaportraits.config import PrepareVideos
+from megaportraits.config import PreparePhotos, PrepareVideos
 from megaportraits.data.clips import ClipInfo, Truth, is_complete, write_clip
 from megaportraits.data.crop import SquareCrop
 from megaportraits.data.faces import FaceTracker, PersonMatte
@@ -38,7 +39,7 @@ _FACE_IN_CROP = 0.95
 
 
 @dataclass(frozen=True)
-class _Recorded:
+class Recorded:
     """One frame."""
 
     rgb: UInt8[np.ndarray, "S S 3"]
@@ -86,21 +87,50 @@ def truth_of(landmarks: Float[np.ndarray, "T 468 3"]) -> Truth:
     )
 
 
-def _recorded_frames(path: Path, square: SquareCrop, config: PrepareVideos) -> Iterator[_Recorded]:
+def look(
+    frame: UInt8[np.ndarray, "H W 3"],
+    landmarks_px: Float[np.ndarray, "L 3"],
+    square: SquareCrop,
+    person: PersonMatte,
+    size_px: int,
+) -> Recorded | None:
+    """The square's content in a frame with these MediaPipe landmarks; None where it does not hold the whole face."""
+    points = landmarks_px[:LANDMARKS]
+    landmarks = np.concatenate([square.to_crop_coordinates(points[:, :2]), 2 * points[:, 2:] / square.side], 1)
+    if np.abs(landmarks[:, :2]).max() > _FACE_IN_CROP:
+        return None
+    fine = person.matte(square.cut(frame, max(_MATTE_NET_PX, size_px)))
+    matte = Image.fromarray(fine).resize((size_px, size_px), Image.Resampling.BOX)
+    grey = (np.asarray(matte) * 255 + 0.5).astype(np.uint8)
+    return Recorded(square.cut(frame, size_px), grey, landmarks.astype(np.float32))
+
+
+def keep(
+    frames: Sequence[Recorded],
+    square: SquareCrop,
+    name: str,
+    step_s: float,
+    folder: Path,
+    config: PrepareVideos | PreparePhotos,
+) -> None:
+    """Write frames of one person as a clip; `config` has size, licence and split."""
+    info = ClipInfo(
+        identity=name, motion=name, frame_step_s=step_s, fps=25.0, size_px=config.size,
+        crop={"x": square.x, "y": square.y, "side": square.side}, source="recorded", licence=config.licence,
+        split=config.split, landmark_ids=list(range(LANDMARKS)), control_names=[], identity_spec={},
+    )  # fmt: skip
+    truth = truth_of(np.stack([f.landmarks for f in frames]))
+    write_clip(folder, (f.rgb for f in frames), (f.matte for f in frames), truth, info)
+
+
+def _frames(path: Path, square: SquareCrop, config: PrepareVideos) -> Iterator[Recorded]:
     """Every `step`-th frame that shows the whole face."""
     with FaceTracker(video=True) as tracker, PersonMatte() as person:
         for number, frame in enumerate(read_frames(path)):
-            found = tracker.landmarks(frame) if number % config.step == 0 else None
-            if found is None:
-                continue
-            points = found[:LANDMARKS]
-            landmarks = np.concatenate([square.to_crop_coordinates(points[:, :2]), 2 * points[:, 2:] / square.side], 1)
-            if np.abs(landmarks[:, :2]).max() > _FACE_IN_CROP:
-                continue
-            fine = person.matte(square.cut(frame, max(_MATTE_NET_PX, config.size)))
-            matte = Image.fromarray(fine).resize((config.size, config.size), Image.Resampling.BOX)
-            grey = (np.asarray(matte) * 255 + 0.5).astype(np.uint8)
-            yield _Recorded(square.cut(frame, config.size), grey, landmarks.astype(np.float32))
+            points = tracker.landmarks(frame) if number % config.step == 0 else None
+            found = None if points is None else look(frame, points, square, person, config.size)
+            if found is not None:
+                yield found
 
 
 def record(path: Path, folder: Path, config: PrepareVideos) -> int:
@@ -111,44 +141,55 @@ def record(path: Path, folder: Path, config: PrepareVideos) -> int:
     """
     fps = float(probe(path).fps)
     square = video_square(path)
-    frames: list[_Recorded] = []
-    for frame in _recorded_frames(path, square, config):
-        frames.append(frame)
-        if len(frames) == config.most_frames:
-            break
+    frames = list(itertools.islice(_frames(path, square, config), config.most_frames))
     if len(frames) < _LEAST_FRAMES:
         raise UserError(
             f"{path} shows a whole face in {len(frames)} frames, fewer than {_LEAST_FRAMES}; give a longer video, or a "
             "smaller --step"
         )
-    info = ClipInfo(
-        identity=path.name, motion=path.name, frame_step_s=config.step / fps, fps=25.0, size_px=config.size,
-        crop={"x": square.x, "y": square.y, "side": square.side}, source="recorded", licence=config.licence,
-        split=config.split, landmark_ids=list(range(LANDMARKS)), control_names=[], identity_spec={},
-    )  # fmt: skip
-    truth = truth_of(np.stack([f.landmarks for f in frames]))
-    write_clip(folder, (f.rgb for f in frames), (f.matte for f in frames), truth, info)
+    keep(frames, square, path.name, config.step / fps, folder, config)
     return len(frames)
 
 
-def find_videos(names: Sequence[str]) -> list[Path]:
-    """Video files, and those in folders, sorted.
+def find_files(names: Sequence[str], suffixes: Sequence[str]) -> list[Path]:
+    """Files by name, and those with one of the suffixes in folders, sorted.
 
     Raises:
         UserError: there is none, or two of them have the same name.
     """
-    roots = [Path(name) for name in names]
-    videos = [
-        path for root in roots for path in (sorted(root.iterdir()) if root.is_dir() else [root])
-        if not root.is_dir() or path.suffix.lower() in SUFFIXES
-    ]  # fmt: skip
-    if not videos:
-        raise UserError(f"no video is in {', '.join(names) or 'an empty list'}; give files, or folders of videos")
-    stems = [path.stem for path in videos]
-    for path in videos:
-        if stems.count(path.stem) > 1:
-            raise UserError(f"several videos are called {path.stem}; their clips need different names, rename one")
-    return videos
+    files: list[Path] = []
+    for root in map(Path, names):
+        inside = sorted(root.iterdir()) if root.is_dir() else []
+        files += [path for path in inside if path.suffix.lower() in suffixes] if root.is_dir() else [root]
+    if not files:
+        raise UserError(
+            f"no {', '.join(suffixes)} is in {', '.join(names) or 'an empty list'}; give files, or folders of them"
+        )
+    stems = [path.stem for path in files]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if twice:
+        raise UserError(f"several files are called {twice}; their clips need different names, rename one")
+    return files
+
+
+def prepare_all(files: Sequence[Path], out: str, prepare: Callable[[Path, Path], int]) -> None:
+    """Run `prepare(file, folder)`, which returns a number of frames, for each file whose clip is not there yet.
+
+    Raises:
+        UserError: none of the files could be used; what is wrong with each is printed.
+    """
+    done = 0
+    for path in files:
+        folder = Path(out) / path.stem
+        try:
+            report = "already there" if is_complete(folder) else f"{prepare(path, folder)} frames"
+        except UserError as error:
+            print(f"left out: {error}", flush=True)
+            continue
+        print(f"{folder}: {report}", flush=True)
+        done += 1
+    if not done:
+        raise UserError("none of the files could be used; the lines above say why")
 
 
 def prepare_videos(config: PrepareVideos) -> None:
@@ -159,17 +200,5 @@ def prepare_videos(config: PrepareVideos) -> None:
     Raises:
         UserError: no video is given, or none could be used.
     """
-    done = 0
-    for path in find_videos(config.videos):
-        folder = Path(config.out) / path.stem
-        if is_complete(folder):
-            print(f"{folder}: already there")
-            done += 1
-            continue
-        try:
-            print(f"{folder}: {record(path, folder, config)} frames", flush=True)
-            done += 1
-        except UserError as error:
-            print(f"left out: {error}", flush=True)
-    if not done:
-        raise UserError("none of the videos could be used; see the lines above")
+    files = find_files(config.videos, SUFFIXES)
+    prepare_all(files, config.out, lambda path, folder: record(path, folder, config))
