@@ -20,6 +20,10 @@ from megaportraits.errors import UserError
 from megaportraits.training.batches import Order
 from megaportraits.training.distributed import Processes, launched
 
+pytest.importorskip("lightning_fabric")  # imported before the processes fork, so that they need not
+pytest.importorskip("torch.utils.tensorboard")
+
+DEADLINE_S = 200
 DIGITS = 1e-9
 """Difference of weights that different orders of summation leave in float64."""
 
@@ -37,7 +41,7 @@ def in_processes(count: int, function, *arguments) -> None:
     for child in children:
         child.start()
     for child in children:
-        child.join(60)
+        child.join(DEADLINE_S)
     alive = [child for child in children if child.is_alive()]
     for child in alive:
         child.kill()

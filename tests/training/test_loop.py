@@ -2,8 +2,10 @@
 
 import json
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from megaportraits.config import OptimiserConfig, preset, to_dict
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
+from megaportraits.training import loop as loop_module
 from megaportraits.training.loop import Trainer, checkpoints
 from megaportraits.training.optim import learning_rate, update_average
 
@@ -136,6 +139,119 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(pose_config):
     assert all(torch.equal(a, b) for a, b in zip(*kept, strict=True))
     assert read_json(done / "state/loop.json")["skipped"] == 1
     assert all(torch.isfinite(v).all() for v in read_state(done).values())
+
+
+def test_a_run_that_diverges_ends_with_advice(pose_config, monkeypatch):
+    monkeypatch.setattr(loop_module, "BAD_STEPS_IN_A_ROW", 3)
+
+    def change(stage):
+        stage.generator_terms = lambda batch, step: {
+            "broken": (next(stage.generator.parameters()).sum() * (float("inf") if step in (0, 2, 3, 4) else 1.0), 1.0)
+        }
+
+    with pytest.raises(UserError, match="not finite in the last 3 steps"):
+        make_trainer(pose_config, change).run()
+    log = Path(pose_config.output) / "log/scalars.jsonl"
+    lines = [json.loads(text) for text in log.read_text().splitlines()]
+    assert [line["skipped_steps"] for line in lines] == [1, 1, 2, 3, 4]
+    assert ["generator_total" in line for line in lines] == [False, True, False, False, False]
+
+
+def test_a_loss_that_is_not_finite_is_skipped_although_its_gradient_is(pose_config):
+    def spoil(stage):
+        terms_of = stage.generator_terms
+        stage.generator_terms = lambda batch, step: (
+            terms_of(batch, step) | ({"infinite": (torch.tensor(float("inf")), 1.0)} if step == 0 else {})
+        )
+
+    done = make_trainer(pose_config, spoil).run()
+    assert read_json(done / "state/loop.json")["skipped"] == 1
+
+
+def test_a_resumed_run_with_accumulation_and_channels_last_is_exact(pose_config, tmp_path):
+    loop = replace(pose_config.loop, steps=4, accumulate=2, channels_last=True)
+    config = replace(pose_config, batch=2, loop=loop)
+    whole = make_trainer(replace(config, output=str(tmp_path / "whole"))).run()
+    stopped = make_trainer(config, at_step(1, lambda stage: signal.raise_signal(signal.SIGTERM))).run()
+    a, b = read_state(whole), read_state(make_trainer(config).run())
+    assert stopped.name == "step-2"
+    assert [k for k in a if not torch.equal(a[k], b[k])] == []
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_trains_and_keeps_its_scale(pose_config, precision):
+    """fp16 skips its first steps until the scale of the loss fits."""
+    trainer = make_trainer(replace(pose_config, loop=replace(pose_config.loop, steps=12, precision=precision)))
+    before = [p.detach().clone() for p in trainer.stage.generator.parameters()]
+    state = trainer.run() / "state"
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.stage.generator.parameters(), strict=True))
+    assert all(p.dtype == torch.float32 for p in trainer.stage.generator.parameters())
+    scaler = read_json(state / "loop.json")["scaler"]
+    assert (scaler.get("scale", 0) > 1) == (precision == "16-mixed")
+    assert read_json(state / "loop.json")["skipped"] <= (8 if precision == "16-mixed" else 0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_in_the_data_reaches_the_user_as_one_sentence(pose_config, workers):
+    class Broken(torch.utils.data.Dataset):
+        def __getitem__(self, index):
+            raise UserError("clip 7 has no frames; leave it out")
+
+    def change(stage):
+        stage.dataset = lambda length: Broken()
+
+    config = replace(pose_config, loop=replace(pose_config.loop, workers=workers))
+    with pytest.raises(UserError) as caught:
+        make_trainer(config, change).run()
+    assert str(caught.value) == "clip 7 has no frames; leave it out"
+
+
+def test_a_line_of_the_log_is_the_mean_since_the_line_before_with_speed(pose_config, tmp_path):
+    often = replace(pose_config, output=str(tmp_path / "often"))
+    seldom = replace(pose_config, loop=replace(pose_config.loop, log_every=3))
+    lines = []
+    for config in (often, seldom):
+        make_trainer(config).run()
+        text = (Path(config.output) / "log/scalars.jsonl").read_text()
+        lines.append([json.loads(line) for line in text.splitlines()])
+    assert [line["step"] for line in lines[1]] == [3, 6]
+    for name in ("rotation", "generator_total", "generator_gradient_norm"):
+        values = [line[name] for line in lines[0]]
+        wanted = [sum(values[:3]) / 3, sum(values[3:]) / 3]
+        assert [line[name] for line in lines[1]] == pytest.approx(wanted, abs=1e-5)
+    assert all(line["samples_per_s"] > 0 and 0 <= line["waiting_share"] <= 1 for line in lines[0] + lines[1])
+
+
+def test_recomputing_activations_is_asked_of_the_generator(pose_config):
+    config = replace(pose_config, loop=replace(pose_config.loop, gradient_checkpointing=True))
+    with pytest.raises(UserError, match="cannot compute activations again"):
+        make_trainer(config)
+    asked = []
+    make_trainer(config, lambda stage: setattr(stage.generator, "checkpoint_activations", lambda: asked.append(1)))
+    assert asked == [1]
+
+
+def test_compiling_takes_the_parts_of_the_generator(pose_config, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    trainer = make_trainer(replace(pose_config, loop=replace(pose_config.loop, compile=True)))
+    assert compiled == list(trainer.stage.generator.children())
+
+
+def test_an_absent_wandb_is_a_user_error(pose_config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    config = replace(pose_config, loop=replace(pose_config.loop, logger="wandb"))
+    with pytest.raises(UserError, match="wandb"):
+        make_trainer(config).run()
+
+
+def test_wandb_gets_the_scalars(pose_config, monkeypatch):
+    logged = []
+    run = SimpleNamespace(log=lambda values, step: logged.append((step, *values)), finish=lambda: logged.append("end"))
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **settings: run))
+    make_trainer(replace(pose_config, loop=replace(pose_config.loop, logger="wandb", steps=1))).run()
+    assert (1, "rotation") in logged
+    assert logged[-1] == "end"
 
 
 def test_learning_rate_known_values():
