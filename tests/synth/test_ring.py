@@ -124,7 +124,7 @@ def test_a_damaged_clip_is_an_error_not_a_vanished_one(store, write):
 
 def test_pairs_show_one_clip_and_are_counted(store, write):
     clips = [write(number, motion=number // 2) for number in range(3)]
-    dataset = PairDataset(store, AugmentConfig(flip=0, mild_jitter=0, acted_by_another=1.0), 2, 0, 20)
+    dataset = PairDataset(store, AugmentConfig(flip=0.0, mild_jitter=0.0, acted_by_another=1.0), 2, 0, 20)
     for index in range(20):
         pair = dataset[index]
         frames = torch.cat([store.frame(int(pair.clip), number).rgb for number in range(6)])
