@@ -203,3 +203,17 @@ def test_rotation_to_ray_takes_the_axis_to_the_position():
     torch.testing.assert_close(ray @ torch.tensor([0.0, 0.0, 1.0]), direction)
     torch.testing.assert_close(ray @ ray.transpose(1, 2), torch.eye(3).expand(3, 3, 3), atol=1e-6, rtol=0)
     assert (ray[:, 1, 0].abs() < 1e-6).all()  # no roll is added
+
+
+def test_double_precision_stays_double_and_half_is_read_in_single(poses, generator):
+    pose = HeadPose(poses.rotation.double(), poses.scale.double(), poses.translation.double())
+    offsets = torch.randn(4, 3, 4, 4, 4, generator=generator, dtype=torch.float64) * 0.1
+    for compose in (geometry.compose_driver_grid, geometry.compose_source_grid):
+        grid = compose(pose, offsets, (4, 4, 4))
+        assert grid.dtype == torch.float64
+        assert (compose(pose, offsets + 1e-12, (4, 4, 4)) - grid).abs().max() > 1e-13
+        assert compose(poses, offsets.half(), (4, 4, 4)).dtype == torch.float32
+    values = torch.randn(4, 1, 4, 4, 4, generator=generator, dtype=torch.float64)
+    assert (geometry.sample(values, grid) - geometry.sample(values + 1e-12, grid)).abs().max() > 1e-13
+    half = geometry.sample(values.half(), grid.half())
+    assert torch.equal(half, geometry.sample(values.half().float(), grid.half().float()).half())
