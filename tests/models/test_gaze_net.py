@@ -4,6 +4,7 @@ After an intended change of the forward pass, `python tests/models/test_gaze_net
 anew; say why in the commit.
 """
 
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from test_golden import fill
 from torch import Tensor, nn
 
 from megaportraits import geometry
-from megaportraits.checkpoint import write_model
+from megaportraits.checkpoint import read_json, write_model
 from megaportraits.config import GAZE_PRESETS, GazeNetConfig, gaze_preset, to_dict
 from megaportraits.data.keypoints import KEYPOINTS, positions
 from megaportraits.errors import UserError
@@ -120,6 +121,13 @@ def test_saved_and_loaded_is_the_same_and_frozen(net, tmp_path, generator):
         loaded.look(picture, face_keypoints(1)).gaze_deg, net.look(picture, face_keypoints(1)).gaze_deg
     )
     assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_the_shipped_weights_load_are_small_and_name_no_folders():
+    folder = Path(str(resources.files("megaportraits"))) / "weights" / "gaze"
+    assert GazeNet.load(folder).config == gaze_preset("small")
+    assert (folder / "model.safetensors").stat().st_size < 1e6
+    assert not {"output", "data", "teacher", "start_from"} & read_json(folder / "config.json")["training"].keys()
 
 
 def test_other_files_are_refused(net, tmp_path):
