@@ -31,6 +31,13 @@ def test_pooling_counts_differences_between_groups_unless_centred():
     assert pooled_pearson(groups, centred=True) == pytest.approx(-1.0)
 
 
+def test_groups_that_never_vary_have_no_correlation_when_centred():
+    """0.1 thrice has a mean that differs from it by rounding."""
+    groups = [(torch.tensor([0.1, 0.4, 0.2]), torch.full((3,), 0.1)), (torch.tensor([0.3, 0.1]), torch.full((2,), 0.7))]
+    assert math.isnan(pooled_pearson(groups, centred=True))
+    assert not math.isnan(pooled_pearson(groups, centred=False))
+
+
 def test_constant_offsets_do_not_count():
     a = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     b = a + torch.tensor([[5.0, 1.0], [5.0, -1.0]])

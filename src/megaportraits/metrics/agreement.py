@@ -22,9 +22,8 @@ def pooled_pearson(groups: Sequence[Series], centred: bool) -> float:
     """Correlation over all groups at once; `centred` takes each group's own means away first."""
     if not groups:
         return float("nan")
-    means = [(a.mean(), b.mean()) if centred and len(a) else (0.0, 0.0) for a, b in groups]
-    pairs = list(zip(groups, means, strict=True))
-    return pearson(torch.cat([a - m for (a, _), (m, _) in pairs]), torch.cat([b - m for (_, b), (_, m) in pairs]))
+    parts = [(_centred(a), _centred(b)) if centred else (a, b) for a, b in groups]
+    return pearson(torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts]))
 
 
 def mean_difference_without_offset(a: Float[Tensor, "N *c"], b: Float[Tensor, "N *c"]) -> Float[Tensor, "*c"]:
@@ -35,3 +34,8 @@ def mean_difference_without_offset(a: Float[Tensor, "N *c"], b: Float[Tensor, "N
 
 def _is_constant(values: Float[Tensor, " N"]) -> bool:
     return bool((values.amax() - values.amin()) <= 1e-6 * values.abs().amax())
+
+
+def _centred(values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Without the mean; exactly 0 where nothing varies, so that rounding is not taken for a signal."""
+    return torch.zeros_like(values) if len(values) == 0 or _is_constant(values) else values - values.mean()
