@@ -116,6 +116,7 @@ class Trainer:
         torch.manual_seed(hash((self.loop.seed, self.step, self.order.rank)) % 2**63)
         for player in self.players.values():
             player.begin()
+        batch: Any = None
         for _ in rewound(self.players.values(), self.loop.accumulate):
             with self.stopwatch.waiting():
                 batch = next(batches)
