@@ -1,7 +1,7 @@
 """The gaze net: sizes, shapes, both eyes, angles, files, stored outputs.
 
-After an intended change of the forward pass, `python tests/models/test_gaze_net.py` writes tests/golden/gaze.safetensors
-anew; say why in the commit.
+After an intended change of the forward pass, `python tests/models/test_gaze_net.py` writes
+tests/golden/gaze.safetensors anew; say why in the commit.
 """
 
 from importlib import resources
