@@ -20,7 +20,7 @@ _SPLINE_PX = 32
 """Side of the grid on which a spline is evaluated; between, its offsets are interpolated."""
 
 
-def uniform(generator: Generator, low: float, high: float) -> float:
+def uniform(generator: Generator, low: float | int, high: float | int) -> float:
     """One draw from [low, high)."""
     return low + (high - low) * torch.rand((), generator=generator).item()
 

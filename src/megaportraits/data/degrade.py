@@ -60,7 +60,7 @@ def cast(image: Picture, look: Cast) -> Picture:
 
 def blur(image: Picture, generator: Generator, settings: DomainConfig) -> Picture:
     """Out of focus: a Gaussian of random width."""
-    sigma = uniform(generator, 0.2, 1.0) * settings.blur_sigma * image.shape[-1] / _NOMINAL_PX
+    sigma = uniform(generator, 0.3, 1.0) * settings.blur_sigma * image.shape[-1] / _NOMINAL_PX
     reach = max(1, math.ceil(2.5 * sigma))
     kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2 + 1e-9))
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
