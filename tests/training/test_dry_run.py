@@ -57,6 +57,9 @@ def test_activations_of_a_known_network():
         def pictures(self, average, batch):
             return None
 
+        def measure(self, average, step):
+            return {}
+
         def export(self, average, folder, facts):
             pass
 
