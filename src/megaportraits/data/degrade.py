@@ -65,7 +65,7 @@ def blur(image: Picture, generator: Generator, settings: DomainConfig) -> Pictur
     kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2 + 1e-9))
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
     channels = F.pad(image, (reach,) * 4, mode="replicate").transpose(0, 1)
-    return F.conv2d(F.conv2d(channels, kernel), kernel.transpose(2, 3)).transpose(0, 1)
+    return F.conv2d(F.conv2d(channels, kernel), kernel.transpose(2, 3)).transpose(0, 1).clamp_(0, 1)
 
 
 def motion_blur(image: Picture, generator: Generator, settings: DomainConfig) -> Picture:
@@ -79,7 +79,7 @@ def motion_blur(image: Picture, generator: Generator, settings: DomainConfig) ->
     weight = (1 - (position[:, :, None] - steps).abs()).clamp_min(0)  # bilinear: points x (row, column) x steps
     kernel = torch.einsum("py,px->yx", weight[:, 0], weight[:, 1]) / len(along)
     padded = F.pad(image, (reach,) * 4, mode="replicate")
-    return F.conv2d(padded, kernel.expand(3, 1, -1, -1), groups=3)
+    return F.conv2d(padded, kernel.expand(3, 1, -1, -1), groups=3).clamp_(0, 1)
 
 
 def vignette(image: Picture, generator: Generator, settings: DomainConfig) -> Picture:
