@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from megaportraits.cli import COMMANDS, main
-from megaportraits.config import preset
+from megaportraits.config import BaseTraining, preset
 from megaportraits.data.video import probe, write_video
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
+from megaportraits.options import parse
 
 DEMO = Path(str(resources.files("megaportraits.demo")))
 
@@ -142,3 +143,13 @@ def test_bad_input_is_one_sentence_and_code_2(case, weights, tmp_path, capsys):
     assert reason in said
     assert said.count("\n") == 1
     assert not list(tmp_path.rglob("out.*"))
+
+
+def test_nested_switches_and_lists_are_words_too():
+    def command(config: BaseTraining) -> None: ...
+
+    words = ["--output", "run", "--loop.compile", "--optimiser.betas", "0.9", "0.99", "--alarms.recorded", "a", "b"]
+    config = parse(command, "train base", words)["config"]
+    assert config.loop.compile
+    assert config.optimiser.betas == (0.9, 0.99)
+    assert config.alarms.recorded == ("a", "b")

@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 from argparse import HelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -58,7 +58,7 @@ def parse(function: Callable[..., Any], program: str, arguments: list[str]) -> d
         parser.add_class_arguments(single[1])
     else:
         parser.add_function_arguments(function)
-    hints = get_type_hints(single[1] if single else function)
+    hints = dict(_flat_hints(get_type_hints(single[1] if single else function)))
     parsed = parser.parse_args(_normal(arguments, hints))
     values = dict(vars(parser.instantiate_classes(parsed)))
     del values["config"]
@@ -78,6 +78,14 @@ def _single_dataclass(function: Callable[..., Any]) -> tuple[str, type] | None:
         return None
     hint = get_type_hints(function).get(parameters[0])
     return (parameters[0], hint) if isinstance(hint, type) and is_dataclass(hint) else None
+
+
+def _flat_hints(hints: dict[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
+    """Type of every option; fields of nested dataclasses have dotted names."""
+    for name, hint in hints.items():
+        yield inside + name, hint
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from _flat_hints(get_type_hints(hint), f"{inside}{name}.")
 
 
 def _normal(arguments: list[str], hints: dict[str, Any]) -> list[str]:

@@ -27,7 +27,7 @@ def pose_net(drawn_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def base_config(drawn_clips: Path, pose_net: Path, tmp_path: Path) -> BaseTraining:
     return BaseTraining(
-        str(tmp_path / "base"), (str(drawn_clips),), "tiny", pose=str(pose_net), batch=3, drivers_per_source=2,
+        str(tmp_path / "base"), (str(drawn_clips),), preset="tiny", pose=str(pose_net), batch=3, drivers_per_source=2,
         weights=PLAIN, optimiser=FAST, loop=LOOP, cycle_start=0.2, cache_gb=0.1,
     )  # fmt: skip
 

@@ -7,7 +7,8 @@ import pytest
 
 from megaportraits.checkpoint import read_json
 from megaportraits.cli import main
-from megaportraits.options import recipes
+from megaportraits.config import DOMAIN_ON, BaseTraining
+from megaportraits.options import parse, recipes
 
 NO_NETWORKS = [f"--weights.{term}=0" for term in ("perceptual", "face", "gaze", "identity", "adversarial")]
 SMALL = ["--preset=tiny", "--batch=2", "--loop.steps=2", "--loop.log-every=1", "--loop.precision=32-true",
@@ -41,11 +42,8 @@ def test_two_steps_of_every_recipe(name, drawn_clips, pose_net, tmp_path):
     assert {ablation for ablation, gone in off.items() if gone} == ({name} & off.keys())
 
 
-def test_the_papers_recipes_have_the_papers_numbers(drawn_clips):
+def test_the_papers_recipes_have_the_papers_numbers():
     """Checked without building 180 million parameters."""
-    from megaportraits.config import BaseTraining
-    from megaportraits.options import parse
-
     def command(config: BaseTraining) -> None: ...
 
     for name, batch, steps in (("paper-512", 16, 300_000), ("paper-256", 24, 200_000)):
@@ -61,3 +59,9 @@ def test_the_papers_recipes_have_the_papers_numbers(drawn_clips):
 def test_an_unknown_recipe_is_named_with_the_known_ones(capsys):
     assert main(["train", "base", "--config", "smal", "--output", "run"]) == 2
     assert "no recipe or file 'smal'; recipes: ablation-background" in capsys.readouterr().err
+
+
+def test_the_recipe_of_domain_randomisation_is_the_one_that_tests_use():
+    def command(config: BaseTraining) -> None: ...
+
+    assert parse(command, "train base", ["--output", "run", "--config", "domain"])["config"].augment.domain == DOMAIN_ON

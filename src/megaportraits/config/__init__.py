@@ -1,7 +1,7 @@
 """Every knob, once: frozen dataclasses with a sentence for each field, and the presets. No torch here."""
 
 from megaportraits.config.alarms import AlarmConfig
-from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights
+from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
 from megaportraits.config.evaluate import EvaluateConfig
 from megaportraits.config.frames import PoseTraining
@@ -52,6 +52,7 @@ __all__ = [
     "IdentityTraining",
     "LoopConfig",
     "LossWeights",
+    "MixtureConfig",
     "ModelConfig",
     "MotionConfig",
     "OnlineConfig",

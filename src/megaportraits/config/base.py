@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from megaportraits.config.alarms import AlarmConfig
 from megaportraits.config.checks import at_least
 from megaportraits.config.data import AugmentConfig
 from megaportraits.config.loop import LoopConfig, OptimiserConfig
+from megaportraits.config.online import OnlineConfig
 from megaportraits.config.presets import PresetName
 from megaportraits.errors import UserError
 
@@ -58,13 +60,37 @@ class CriticsConfig:
 
 
 @dataclass(frozen=True)
+class MixtureConfig:
+    """How often each kind of data is drawn, relative to the others; kinds that are not given do not count."""
+
+    rendered: float = 1.0
+    """Clips of `data`."""
+    online: float = 1.0
+    """Clips rendered while training."""
+    recorded: float = 0.2
+    """Clips of `recorded`."""
+    stills: float = 0.1
+    """Photos of `stills`."""
+
+    def __post_init__(self):
+        at_least(self, 0, "rendered", "online", "recorded", "stills")
+
+
+@dataclass(frozen=True)
 class BaseTraining:
     """`megaportraits train base`: stage one (3.1, 4.1, B.1)."""
 
     output: str
     """Folder of the run; the same command resumes it."""
     data: tuple[str, ...] = ()
-    """Folders of training clips (split "train" is used)."""
+    """Folders of rendered clips (split "train" is used)."""
+    recorded: tuple[str, ...] = ()
+    """Folders of recorded clips (`prepare videos`)."""
+    stills: tuple[str, ...] = ()
+    """Folders of prepared photos (`prepare photos`); two views of one make a pair."""
+    online: OnlineConfig = field(default_factory=OnlineConfig)
+    """Clips rendered while training; on where `online.assets` is given."""
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
     preset: PresetName = "small"
     """Sizes of the networks."""
     size_px: int = 0
@@ -93,6 +119,9 @@ class BaseTraining:
     foreground: Literal["grey", "masked", "all"] = "grey"
     """What losses see. grey: whole pictures, the truth over constant grey. masked: both over grey by the true matte, as
     the paper writes. all: background and all, source unmasked (the paper's ablation, B.4)."""
+    alarms: AlarmConfig = field(default_factory=AlarmConfig)
+    dry_run: bool = False
+    """Print parameters, memory, steps and an estimate of the time; train nothing."""
     cache_gb: float = 4.0
     """Memory for decoded clips, of each process that loads data."""
 

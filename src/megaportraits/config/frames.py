@@ -31,6 +31,8 @@ class PoseTraining:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(1e-3, 1e-5, (0.9, 0.999)))
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=20_000))
+    dry_run: bool = False
+    """Print parameters, memory, steps and an estimate of the time; train nothing."""
     cache_gb: float = 4.0
     """Memory for decoded clips, of each process that loads data."""
 

@@ -88,6 +88,8 @@ class GazeTraining:
     """Adam and one cycle (B.5): the warm-up is the cycle's rising tenth of the steps."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=56_250))
     """The default is the paper's 60 epochs of 60,000 frames."""
+    dry_run: bool = False
+    """Print parameters, memory, steps and an estimate of the time; train nothing."""
     cache_gb: float = 4.0
     """Memory for decoded clips, of each process that loads data; frames come in random order, so all should fit."""
 

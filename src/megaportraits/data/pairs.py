@@ -104,7 +104,8 @@ def _resize(picture: np.ndarray, size_px: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((size_px, size_px), Image.Resampling.BICUBIC))
 
 
-def _generator(seed: int, index: int) -> Generator:
+def sample_generator(seed: int, index: int) -> Generator:
+    """All that is random about sample `index` of a run."""
     return Generator().manual_seed((seed * 1_000_003 + index) % 2**63)
 
 
@@ -125,7 +126,7 @@ class PairDataset(Dataset):
         Raises:
             UserError: the drawn clip has too few frames.
         """
-        generator = _generator(self.seed, index)
+        generator = sample_generator(self.seed, index)
         clip = int(torch.randint(len(self.store), (), generator=generator))
         numbers = self._numbers(clip, generator)
         mirrored = augment.uniform(generator, 0.0, 1.0) < self.config.flip
@@ -206,7 +207,7 @@ class PoseDataset(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, HeadPose]:
         """(`1 3 S S` in [0, 1], pose)."""
-        settings, generator = self.config, _generator(self.config.loop.seed, index)
+        settings, generator = self.config, sample_generator(self.config.loop.seed, index)
         clip = int(torch.randint(len(self.store), (), generator=generator))
         frame = self.store.frame(clip, int(torch.randint(len(self.store[clip].rgb), (), generator=generator)))
         if augment.uniform(generator, 0.0, 1.0) < settings.augment.flip:

@@ -34,7 +34,8 @@ class HeadPoseNet(nn.Module):
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> HeadPose:
         features = self.trunk(_shrink(image, self.input_px) * 2 - 1)
-        numbers = self.head(F.adaptive_avg_pool2d(features, 4).flatten(1)).float()
+        numbers = self.head(F.adaptive_avg_pool2d(features, 4).flatten(1))
+        numbers = numbers.to(geometry.working_type(numbers))
         translation = F.pad(numbers[:, 7:9], (0, 1))
         return HeadPose(geometry.rotation_from_6d(numbers[:, :6]), numbers[:, 6].exp(), translation)
 

@@ -5,6 +5,7 @@ The cross pass drives each source with another clip's motion on the same canonic
 """
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from megaportraits.checkpoint import read_model, read_tensors
-from megaportraits.config import DISCRIMINATOR_PRESETS, BaseTraining, preset, to_dict
-from megaportraits.data.clips import find_clips
-from megaportraits.data.pairs import FrameStore, PairDataset
+from megaportraits.config import DISCRIMINATOR_PRESETS, BaseTraining, preset
 from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
 from megaportraits.losses.contrastive import cycle_loss
@@ -25,9 +26,11 @@ from megaportraits.losses.feature_matching import feature_matching_loss
 from megaportraits.models.base import BaseModel, checked_load
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey, stack
+from megaportraits.training.alarms import Alarms
 from megaportraits.training.critics import Critics
 from megaportraits.training.log import grid
-from megaportraits.training.loop import Terms, Trainer
+from megaportraits.training.loop import Terms, train
+from megaportraits.training.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class BaseStage:
         self._load_weights()
         self.generator.motion_encoder.pose.requires_grad_(False)
         self.critics = Critics(config.critics, config.weights)
-        self.store = FrameStore(find_clips(config.data, "train"), self.generator.config.size_px, config.cache_gb)
+        self.sources = Sources(config, self.generator.config.size_px)
+        self.alarms: Alarms | None = None
 
     def _load_weights(self) -> None:
         config = self.config
@@ -81,12 +85,11 @@ class BaseStage:
         if config.pose:
             _, tensors = read_model(config.pose, "pose")
             checked_load(self.generator.motion_encoder.pose, tensors, config.pose)
-        elif not config.start_from:
+        if not (config.start_from or config.pose):
             raise UserError("no head pose net came; give --pose (a checkpoint of `train pose`) or --start-from")
 
-    def dataset(self, length: int) -> PairDataset:
-        config = self.config
-        return PairDataset(self.store, config.augment, config.drivers_per_source, config.loop.seed, length)
+    def dataset(self, length: int) -> Dataset:
+        return self.sources.dataset(length)
 
     def to_device(self, pair: Pair, device: torch.device) -> Pair:
         self.critics.to(device)
@@ -192,6 +195,18 @@ class BaseStage:
         cross = average.render(canonical, Motion(motion.pose.roll_batch(), motion.expression.roll(1, 0))).rgb
         return grid([source.rgb, driver.rgb[firsts], driver.motion_input[firsts], drawn, cross], rows=6)
 
+    def measure(self, average: nn.Module, step: int) -> dict[str, float]:
+        """The alarms' values at the steps that ask for them; a sentence on the terminal for each one that rings."""
+        assert isinstance(average, BaseModel)
+        store = self.sources.probe
+        if store is None or not self.config.alarms.due(step):
+            return {}
+        self.alarms = self.alarms or Alarms(self.config.alarms, store)
+        values = self.alarms.measure(average)
+        for sentence in self.alarms.ringing(values, step):
+            tqdm.write(f"step {step}: {sentence}", file=sys.stderr)
+        return values | self.sources.report()
+
     def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None:
         assert isinstance(average, BaseModel)
         average.save(folder, **facts)
@@ -199,5 +214,6 @@ class BaseStage:
 
 def train_base(config: BaseTraining) -> None:
     """Train the base model on clips."""
-    done = Trainer(BaseStage(config), config.loop, config.optimiser, Path(config.output), to_dict(config)).run()
-    print(f"trained: {done}")
+    stage = BaseStage(config)
+    with stage.sources:
+        train(stage, config)

@@ -56,8 +56,8 @@ class Critics(nn.Module):
             raw = perceptual_loss(self.perceptual, painted, wanted, self.config.perceptual_scales)
             found["perceptual"] = (raw, self.weights.perceptual)
         if self.weights.face:
-            faces = (aligned_face(picture, pose, FACE_PX[self.config.face]) for picture in (painted, wanted))
-            found["face"] = (perceptual_loss(self.face, *faces, 1), self.weights.face)
+            face, true_face = (aligned_face(p, pose, FACE_PX[self.config.face]) for p in (painted, wanted))
+            found["face"] = (perceptual_loss(self.face, face, true_face, 1), self.weights.face)
         if self.weights.gaze:
             found["gaze"] = (gaze_loss(self.gaze, painted, wanted, keypoints), self.weights.gaze)
         return found
@@ -70,8 +70,10 @@ class Critics(nn.Module):
         source_pose: HeadPose,
     ) -> Tensor:
         """1 - cos between the crossed pictures' and their sources' faces."""
-        faces = (aligned_face(p, pose, 112) for p, pose in ((crossed, crossed_pose), (source, source_pose)))
-        return identity_loss(self.recogniser, *faces)
+        px = FACE_PX["identity"]
+        return identity_loss(
+            self.recogniser, aligned_face(crossed, crossed_pose, px), aligned_face(source, source_pose, px)
+        )
 
 
 def _shipped(name: str) -> Path:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from megaportraits.checkpoint import read_tensors
-from megaportraits.config import GazeTraining, gaze_preset, to_dict
+from megaportraits.config import GazeTraining, gaze_preset
 from megaportraits.data.clips import find_clips
 from megaportraits.data.eyes import EyeDataset, EyeSample
 from megaportraits.data.pairs import FrameStore
@@ -20,15 +20,14 @@ from megaportraits.models.base import checked_load
 from megaportraits.models.gaze import GazeNet, gaze_error_deg
 from megaportraits.tensors import stack
 from megaportraits.training.log import grid
-from megaportraits.training.loop import Terms, Trainer
+from megaportraits.training.loop import Terms, train
+from megaportraits.training.stage import LoneStage
 
 MAE_WEIGHT, MSE_WEIGHT = 15.0, 10.0
 
 
-class GazeStage:
+class GazeStage(LoneStage):
     """Losses: mean absolute and squared errors of gaze (radians) and blink."""
-
-    discriminator: nn.Module | None = None
 
     def __init__(self, config: GazeTraining):
         torch.manual_seed(config.loop.seed)
@@ -63,9 +62,6 @@ class GazeStage:
             "error_deg": (error[openness > 0.5].mean() if (openness > 0.5).any() else error.new_zeros(()), 0.0),
         }
 
-    def discriminator_terms(self, batch: EyeSample) -> Terms:
-        raise NotImplementedError("the gaze stage has no discriminator")
-
     def pictures(self, average: nn.Module, batch: EyeSample) -> Tensor:
         """Both eyes of some frames as the net sees them: the person's right eye, then the left."""
         return grid([batch.eyes[:, 1], batch.eyes[:, 0]], rows=8)
@@ -77,5 +73,4 @@ class GazeStage:
 
 def train_gaze(config: GazeTraining) -> None:
     """Train the gaze and blink net on rendered clips, or on another gaze system's predictions."""
-    done = Trainer(GazeStage(config), config.loop, config.optimiser, Path(config.output), to_dict(config)).run()
-    print(f"trained: {done}")
+    train(GazeStage(config), config)

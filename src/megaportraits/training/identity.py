@@ -27,6 +27,7 @@ from megaportraits.models.identity import IdentityNet
 from megaportraits.tensors import HeadPose, stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, train
+from megaportraits.training.stage import LoneStage
 
 _FACE_ELLIPSE = (0.72, 0.92)
 """Half axes of the ellipse that holds brows, cheeks and chin of an upright face, in its half sides."""
@@ -125,10 +126,8 @@ def _blurred(face: Tensor, factor: float) -> Tensor:
     return F.interpolate(smaller, size=size, mode="bilinear", align_corners=False)
 
 
-class IdentityStage:
+class IdentityStage(LoneStage):
     """Loss: additive-margin softmax. Logged beside it: the share of faces whose nearest direction is the right one."""
-
-    discriminator: nn.Module | None = None
 
     def __init__(self, config: IdentityTraining):
         torch.manual_seed(config.loop.seed)
@@ -154,9 +153,6 @@ class IdentityStage:
             "margin_softmax": (margin_softmax(cosines, batch.person, self.config.scale, self.config.margin), 1.0),
             "accuracy": (hits, 0.0),
         }
-
-    def discriminator_terms(self, batch: Faces) -> Terms:
-        raise NotImplementedError("the identity stage has no discriminator")
 
     def pictures(self, average: nn.Module, batch: Faces):
         """The first 36 faces, as the net sees them."""

@@ -161,6 +161,10 @@ class Trainer:
             pictures = self.stage.pictures(self.average, batch)
             if pictures is not None:
                 log.pictures(self.step, pictures)
+        if log and self.average is not None:
+            measured = self.stage.measure(self.average, self.step)
+            if measured:
+                log.scalars(self.step, measured)
 
     def _give_up_where_diverged(self) -> None:
         if self.in_a_row >= BAD_STEPS_IN_A_ROW:

@@ -17,13 +17,12 @@ from megaportraits.data.pairs import FrameStore, PoseDataset, collate_poses
 from megaportraits.models.base import checked_load
 from megaportraits.models.motion_encoder import HeadPoseNet
 from megaportraits.tensors import HeadPose
-from megaportraits.training.loop import Terms, Trainer
+from megaportraits.training.loop import Terms, train
+from megaportraits.training.stage import LoneStage
 
 
-class PoseStage:
+class PoseStage(LoneStage):
     """Losses: L1 of the rotation matrix, of log scale, of translation."""
-
-    discriminator: nn.Module | None = None
 
     def __init__(self, config: PoseTraining):
         torch.manual_seed(config.loop.seed)
@@ -54,17 +53,10 @@ class PoseStage:
             "error_deg": (geometry.rotation_error_deg(found.rotation.detach(), truth.rotation).mean(), 0.0),
         }
 
-    def discriminator_terms(self, batch: tuple[Tensor, HeadPose]) -> Terms:
-        raise NotImplementedError("the pose stage has no discriminator")
-
-    def pictures(self, average: nn.Module, batch: tuple[Tensor, HeadPose]) -> None:
-        return None
-
     def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None:
         write_model(folder, "pose", to_dict(self.sizes), average.state_dict(), facts)
 
 
 def train_pose(config: PoseTraining) -> None:
     """Train the head pose net of E_mtn on clips with true head poses."""
-    done = Trainer(PoseStage(config), config.loop, config.optimiser, Path(config.output), to_dict(config)).run()
-    print(f"trained: {done}")
+    train(PoseStage(config), config)

@@ -52,4 +52,23 @@ class Stage(Protocol):
 
     def pictures(self, average: nn.Module, batch: Any, /) -> UInt8[Tensor, "H W 3"] | None: ...
 
+    def measure(self, average: nn.Module, step: int, /) -> dict[str, float]:
+        """After each step, in the first process: what the log shall hold beside the terms, mostly nothing."""
+        ...
+
     def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None: ...
+
+
+class LoneStage:
+    """What stages of a single network have in common: no discriminator, nothing to measure or to show."""
+
+    discriminator: nn.Module | None = None
+
+    def discriminator_terms(self, batch: Any, /) -> Terms:
+        raise NotImplementedError("this stage has no discriminator")
+
+    def pictures(self, average: nn.Module, batch: Any, /) -> UInt8[Tensor, "H W 3"] | None:
+        return None
+
+    def measure(self, average: nn.Module, step: int, /) -> dict[str, float]:
+        return {}
