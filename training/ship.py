@@ -6,25 +6,40 @@ python training/ship.py RUN/step-N
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.models.base import BaseModel
+from megaportraits.models.gaze import GazeNet
+from megaportraits.models.identity import IdentityNet
 
-TARGET = Path(__file__).parents[1] / "src/megaportraits/weights/base"
-FOLDERS = ("output", "data", "pose", "start_from", "perceptual_weights")
+WEIGHTS = Path(__file__).parents[1] / "src/megaportraits/weights"
+KINDS = {"base": BaseModel, "gaze": GazeNet, "identity": IdentityNet}
+PLACES = (
+    "output", "data", "recorded", "stills", "pose", "start_from", "teacher", "assets", "folder", "backgrounds",
+    "held_out", "perceptual_weights", "face_weights", "gaze_weights", "recogniser_weights",
+)  # fmt: skip
+"""Settings that name files and folders."""
+
+
+def without_places(settings: Any) -> Any:
+    """Settings without those that say where things are."""
+    if not isinstance(settings, dict):
+        return settings
+    return {name: without_places(value) for name, value in settings.items() if name not in PLACES}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     checkpoint = parser.parse_args().checkpoint
-    BaseModel.load(checkpoint)
-    TARGET.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(checkpoint / "model.safetensors", TARGET / "model.safetensors")
     config = read_json(checkpoint / "config.json")
-    config["training"] = {k: v for k, v in config["training"].items() if k not in FOLDERS}
-    write_json(TARGET / "config.json", config)
-    print(f"{TARGET}: {(TARGET / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+    KINDS[config["kind"]].load(checkpoint)
+    target = WEIGHTS / config["kind"]
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(checkpoint / "model.safetensors", target / "model.safetensors")
+    write_json(target / "config.json", config | {"training": without_places(config["training"])})
+    print(f"{target}: {(target / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def write(ring, drawn_clips) -> Callable[..., Path]:
 
     def put(number: int, motion: int = 0) -> Path:
         folder = ring.folder / f"id{number:05d}_motion{motion:05d}"
-        return Path(shutil.copytree(drawn_clips / f"clip{number % 4}", folder))
+        clip = Path(shutil.copytree(drawn_clips / f"clip{number % 4}", folder))
+        os.utime(clip / "clip.json")  # written now, not when the original was
+        return clip
 
     return put
 

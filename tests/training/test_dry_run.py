@@ -68,10 +68,7 @@ def test_activations_of_a_known_network():
 
 
 def test_a_dry_run_prints_and_writes_nothing(pose_config, capsys, tmp_path):
-    class DryRun(type(pose_config)):
-        dry_run = True
-
-    config = DryRun(**{name: getattr(pose_config, name) for name in pose_config.__dataclass_fields__})
+    config = replace(pose_config, dry_run=True)
     train(make_stage(pose_config), config)
     printed = capsys.readouterr().out
     assert "memory of one process" in printed

@@ -44,6 +44,7 @@ def test_two_steps_of_every_recipe(name, drawn_clips, pose_net, tmp_path):
 
 def test_the_papers_recipes_have_the_papers_numbers():
     """Checked without building 180 million parameters."""
+
     def command(config: BaseTraining) -> None: ...
 
     for name, batch, steps in (("paper-512", 16, 300_000), ("paper-256", 24, 200_000)):

@@ -1,6 +1,5 @@
 """The two stages: they learn, their terms reach the right weights, their checkpoints start the next stage."""
 
-import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -100,24 +99,30 @@ def test_every_term_reaches_the_weights_that_it_should(base_config):
     assert reach(stage, judged["discriminator"][0]) == {"D"}
 
 
-def test_each_step_moves_its_own_network_only(base_config):
-    """D's weights stand still in the generator's step (but for spectral normalisation's own vectors), G's in D's."""
-    seen = []
+def test_each_network_steps_by_its_own_terms_only(base_config):
+    """Both step after both backward passes: D's gradient holds nothing of the generator's terms, nor G's of D's."""
+    seen: list = []
 
     def watch(stage):
         of_generator, of_judge = stage.generator_terms, stage.discriminator_terms
 
         def note(when):
-            networks = (stage.generator, stage.discriminator)
-            seen.append((when, *([p.detach().clone() for p in n.parameters()] for n in networks)))
+            networks = {"G": stage.generator, "D": stage.discriminator}
+            seen.append((when, {k: [p.grad is not None for p in n.parameters()] for k, n in networks.items()}))
 
         stage.generator_terms = lambda batch, step: note("before G") or of_generator(batch, step)
         stage.discriminator_terms = lambda batch: note("before D") or of_judge(batch)
 
-    make_trainer(replace(base_config, loop=replace(base_config.loop, steps=2)), watch).run()
-    assert [s[0] for s in seen] == ["before G", "before D", "before G", "before D"]
-    same = [[all(map(torch.equal, a[i], b[i])) for i in (1, 2)] for a, b in itertools.pairwise(seen)]
-    assert same == [[False, True], [True, False], [False, True]]
+    trainer = make_trainer(replace(base_config, loop=replace(base_config.loop, steps=2)), watch)
+    networks = {"G": trainer.stage.generator, "D": trainer.stage.discriminator}
+    before = {name: [p.detach().clone() for p in n.parameters()] for name, n in networks.items()}
+    trainer.run()
+    assert [when for when, _ in seen] == ["before G", "before D", "before G", "before D"]
+    for when, has in seen:
+        assert not any(has["D"]), f"D holds a gradient {when}'s terms"
+        assert any(has["G"]) == (when == "before D")
+    for name, network in networks.items():
+        assert not all(map(torch.equal, before[name], network.parameters())), f"{name} did not move"
 
 
 def test_the_pose_net_stays_frozen(base_config, pose_net):

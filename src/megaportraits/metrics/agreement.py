@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Series = tuple[Float[Tensor, " N"], Float[Tensor, " N"]]
-"""Two measurements of the same frames."""
+Series = tuple[Float[Tensor, " _n"], Float[Tensor, " _n"]]
+"""Two measurements of the same frames; other frames, and another number of them, in another group."""
 
 
 def pearson(a: Float[Tensor, " N"], b: Float[Tensor, " N"]) -> float:

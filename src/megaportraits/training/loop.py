@@ -243,11 +243,14 @@ class TrainingConfig(Protocol):
     @property
     def optimiser(self) -> OptimiserConfig: ...
 
+    @property
+    def dry_run(self) -> bool: ...
+
 
 def train(stage: Stage, config: TrainingConfig) -> None:
-    """What a stage's command does: train it, or, where its settings have `dry_run` set, print what it would need."""
+    """What a stage's command does: train it, or say what that would need."""
     trainer = Trainer(stage, config.loop, config.optimiser, Path(config.output), to_dict(config))
-    if getattr(config, "dry_run", False):
+    if config.dry_run:
         message = describe(stage, config.loop, trainer.order, trainer.device)
     else:
         message = f"trained: {trainer.run()}"
