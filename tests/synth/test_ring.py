@@ -81,6 +81,18 @@ def test_only_one_process_renders_into_a_ring(ring):
     ring.release(again)
 
 
+def test_only_the_scratch_of_renderers_is_cleaned_away(ring, write):
+    write(0)
+    scratch = [ring.folder / name for name in (".id00001_motion00000.x_3a", ".rendering.json.b8", ".settings.json.c")]
+    others = [ring.folder / name for name in (".git", ".id00001", ".rendering.json", "id00002_motion00001")]
+    for folder in scratch + others:
+        (folder / "inside").mkdir(parents=True)
+    ring.clean()
+    assert not any(folder.exists() for folder in scratch)
+    assert all((folder / "inside").is_dir() for folder in others)
+    assert len(ring.all()) == 1
+
+
 def test_clips_that_stay_keep_their_index(store, write):
     for number in range(3):
         write(number)

@@ -23,6 +23,8 @@ from megaportraits.data.clips import is_complete
 GRACE_S = 30.0
 """A clip stays on disk for this long after it left the ring: far longer than the making of one sample."""
 CLIP_NAME = re.compile(r"id(\d+)_motion(\d+)")
+SCRATCH_NAME = re.compile(rf"\.({CLIP_NAME.pattern}|rendering\.json|settings\.json)\.\w+")
+"""What `files.replacing` calls its temporary folders beside the ring's own files."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,10 @@ class Ring:
 
     def clean(self) -> None:
         """Delete what renderers left half-written when they were ended."""
-        for scratch in self.folder.glob(".*"):
-            shutil.rmtree(scratch, ignore_errors=True)
+        with os.scandir(self.folder) as entries:
+            scratch = [entry.path for entry in entries if SCRATCH_NAME.fullmatch(entry.name)]
+        for folder in scratch:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def is_free(self, number: int, frames_served: int) -> bool:
         """Whether the place of clip `number` is free: nobody has it, or who has it served long enough."""
