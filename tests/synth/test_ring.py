@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -141,7 +142,8 @@ def test_pairs_show_one_clip_and_are_counted(store, write):
     dataset = PairDataset(store, AugmentConfig(flip=0.0, mild_jitter=0.0, acted_by_another=1.0), 2, 0, 20)
     for index in range(20):
         pair = dataset[index]
-        frames = torch.cat([store.frame(int(pair.clip), number).rgb for number in range(6)])
+        clip = next(i for i in range(len(store.clips)) if store.label(i) == int(pair.clip))
+        frames = torch.cat([store.frame(clip, number).rgb for number in range(6)])
         for shown in (pair.source.rgb, *pair.driver.rgb.split(1)):
             assert (frames - shown).abs().amax((1, 2, 3)).min() < 1e-4
     store.refresh()
@@ -165,6 +167,23 @@ def test_a_failure_of_the_renderers_reaches_every_reader(store, write):
     store.ring.write_progress(Progress(failure="no GPU driver"))
     with pytest.raises(UserError, match="no GPU driver"):
         store.refresh()
+
+
+def test_a_forked_copy_of_the_store_hears_of_a_failure(store, write):
+    write(0)
+    store._crew = SimpleNamespace(owner=os.getpid() + 1, progress=Progress())
+    assert len(store) == 1
+    store.ring.write_progress(Progress(failure="no GPU driver"))
+    with pytest.raises(UserError, match="no GPU driver"):
+        store.refresh()
+
+
+def test_labels_are_the_numbers_of_people(store, write):
+    for number in (7, 3, 5):
+        write(number)
+    assert len(store) == 3
+    assert [store.label(i) for i in range(3)] == [int(clip.name[2:7]) for clip in store.clips]
+    assert {store.label(i) for i in range(3)} == {3, 5, 7}
 
 
 def test_impossible_rings_are_refused():

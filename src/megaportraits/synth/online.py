@@ -21,7 +21,7 @@ from megaportraits.data.clips import is_complete
 from megaportraits.data.pairs import Footage, Frame, FrameStore
 from megaportraits.errors import UserError
 from megaportraits.synth.crew import Crew
-from megaportraits.synth.ring import Ring, count_served, motion_of, served
+from megaportraits.synth.ring import Ring, count_served, motion_of, number_of, served
 
 REFRESH_S = 1.0
 TELL_EVERY_S = 10.0
@@ -119,6 +119,10 @@ class OnlineStore(FrameStore):
         self._counts[self.clips[clip]] += 1
         return frame
 
+    def label(self, clip: int) -> int:
+        """The number of the person, the same in all data loading processes, whose listings differ."""
+        return number_of(self.clips[clip])
+
     def others(self, index: int) -> list[int]:
         """Clips in which other people perform the motion of a clip; they are decoded here, so that none can go."""
         own = self.clips[index]
@@ -173,9 +177,11 @@ class OnlineStore(FrameStore):
             atexit.register(self.close)
 
     def _check(self) -> None:
-        failure = self.ring.progress().failure if self._crew is None else self._crew.progress.failure
-        if failure:
-            raise UserError(f"rendering was given up: {failure}")
+        crew = self._crew
+        own = crew is not None and crew.owner == os.getpid()  # in a forked process the crew is a copy that stands still
+        progress = crew.progress if crew is not None and own else self.ring.progress()
+        if progress.failure:
+            raise UserError(f"rendering was given up: {progress.failure}")
 
     def _footage(self, clip: Path) -> Footage | None:
         """A decoded clip, kept within the budget; None if it has gone from disk."""
