@@ -23,7 +23,7 @@ PARTS = ("identity", "motion", "shading", "encoding")
 def measure(arguments: argparse.Namespace, size_px: int, workers: int) -> dict[str, float | int | dict[str, float]]:
     """One row: frames per second, CPU seconds per frame, share of the parts."""
     config = OnlineConfig(
-        arguments.assets, workers=workers, clips=max(2, workers), first_clips=1, frames=arguments.frames,
+        arguments.assets, workers=workers, clips=max(3, workers), first_clips=1, frames=arguments.frames,
         frames_served=0, size_px=size_px, skin_px=arguments.skin,
     )  # fmt: skip
     with OnlineStore(config, size_px, 0.1) as store:

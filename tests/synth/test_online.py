@@ -30,8 +30,8 @@ from megaportraits.config import OnlineConfig
 from megaportraits.synth.online import OnlineStore
 
 if __name__ == "__main__":
-    store = OnlineStore(OnlineConfig(sys.argv[1], workers=1, clips=2, first_clips=1, frames=2, size_px=32, skin_px=64),
-                        32, 0.1)
+    store = OnlineStore(OnlineConfig(sys.argv[1], workers=1, clips=2, first_clips=1, frames=2, size_px=32, skin_px=64,
+                                     people_per_motion=2), 32, 0.1)
     store.start()
     print(store.ring.folder, *store.renderers(), flush=True)
     sys.stdin.readline()
@@ -58,8 +58,9 @@ def is_running(pid: int) -> bool:
 @pytest.fixture(scope="module")
 def config(mini_folder) -> OnlineConfig:
     return OnlineConfig(
-        str(mini_folder), workers=1, clips=3, first_clips=2, frames=3, frames_served=4, size_px=32, skin_px=64
-    )
+        str(mini_folder), workers=1, clips=3, first_clips=2, frames=3, people_per_motion=2, frames_served=4, size_px=32,
+        skin_px=64,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

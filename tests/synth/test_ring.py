@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ import torch
 from megaportraits.config import AugmentConfig, OnlineConfig
 from megaportraits.data.pairs import PairDataset
 from megaportraits.errors import UserError
+from megaportraits.synth.crew import Crew
 from megaportraits.synth.online import OnlineStore
 from megaportraits.synth.ring import GRACE_S, Progress, Ring, count_served, served
 
@@ -77,9 +80,9 @@ def test_only_one_process_renders_into_a_ring(ring):
     assert lock is not None
     assert ring.take_lock() is None
     ring.release(lock)
-    again = ring.take_lock()
-    assert again is not None
-    ring.release(again)
+    ring.write_progress(Progress(clips=4, failure="no GPU driver"))
+    assert ring.take_lock() is not None
+    assert ring.progress() == Progress()  # the failure of earlier renderers is not read as one of these
 
 
 def test_only_the_scratch_of_renderers_is_cleaned_away(ring, write):
@@ -157,7 +160,7 @@ def test_the_budget_drops_decoded_clips_but_never_those_of_a_sample(ring, write)
         write(number)
     for index in range(len(store)):
         store[index]
-    assert len(store.footage) == 3
+    assert len(store.footage) == 4  # the performers of a motion, and one more
     assert store.used == sum(footage.nbytes for footage in store.footage.values())
 
 
@@ -178,12 +181,64 @@ def test_a_forked_copy_of_the_store_hears_of_a_failure(store, write):
         store.refresh()
 
 
+def test_the_process_of_the_renderers_hears_of_a_failure_that_could_not_be_written(store, write):
+    write(0)
+    assert store.report()["ring_clips"] == 1
+    store._crew = SimpleNamespace(owner=os.getpid(), progress=Progress(failure="no space left"))
+    with pytest.raises(UserError, match="no space left"):
+        store.report()
+
+
 def test_labels_are_the_numbers_of_people(store, write):
     for number in (7, 3, 5):
         write(number)
     assert len(store) == 3
     assert [store.label(i) for i in range(3)] == [int(clip.name[2:7]) for clip in store.clips]
     assert {store.label(i) for i in range(3)} == {3, 5, 7}
+
+
+def test_a_ring_keeps_its_settings(ring, write):
+    ring.settle({"seed": 1, "frames": 6})
+    write(0)
+    ring.settle({"seed": 1, "frames": 6})
+    with pytest.raises(UserError, match=r"other settings \(seed 1\); choose another"):
+        ring.settle({"seed": 2, "frames": 6})
+    (ring.folder / "settings.json").unlink()
+    with pytest.raises(UserError, match="seed unknown"):  # a dataset that no ring made; it would be swept away
+        ring.settle({"seed": 1})
+
+
+def test_a_ring_of_other_settings_is_left_free(ring, write, store):
+    ring.settle({"seed": 1})
+    write(0)
+    with pytest.raises(UserError, match="other settings"):
+        store.start()
+    assert ring.take_lock() is not None
+
+
+@pytest.mark.parametrize(("folder", "seed"), [("", 15), ("ring", 10)])
+def test_processes_with_temporary_rings_render_other_people(tmp_path, monkeypatch, folder, seed):
+    monkeypatch.setenv("SLURM_PROCID", "7")
+    monkeypatch.setenv("RANK", "5")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(Crew, "_run", lambda crew: crew._give_up(str(crew.job.seed)))
+    store = OnlineStore(OnlineConfig(folder=folder and str(tmp_path / folder), seed=10), 32, 0.1)
+    with pytest.raises(UserError, match=f"given up: {seed}$"):
+        store.start()
+    store.close()
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), UserError("disk full"), ZeroDivisionError("disk full")])
+def test_renderers_end_where_nothing_can_be_written(ring, monkeypatch, error):
+    process, jobs = Mock(), Mock()
+    monkeypatch.setattr(Crew, "_hire", lambda crew: SimpleNamespace(process=process, jobs=jobs))
+    monkeypatch.setattr(Crew, "_listen", Mock(side_effect=error))
+    monkeypatch.setattr(ring, "write_progress", Mock(side_effect=OSError("no space left")))
+    crew = Crew(OnlineConfig(folder=str(ring.folder), workers=2), ring)
+    crew._thread.join(10)
+    assert process.kill.call_count == 2
+    assert "disk full" in crew.progress.failure
+    crew.stop()
 
 
 def test_impossible_rings_are_refused():

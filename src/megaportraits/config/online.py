@@ -13,8 +13,8 @@ class OnlineConfig:
     assets: str = ""
     """A MakeHuman data folder (or the CC0 heads folder); empty renders nothing."""
     folder: str = ""
-    """Folder of the ring of clips, kept between runs; empty takes a temporary one. One folder, one set of renderers:
-    other processes that name it read along."""
+    """Folder of the ring of clips, kept between runs with the same settings; empty takes a temporary one for each
+    process. One folder, one set of renderers: other processes that name it read along."""
     workers: int = 2
     """Renderer processes."""
     clips: int = 64
@@ -26,8 +26,9 @@ class OnlineConfig:
     """Frames of each clip."""
     step: int = 4
     """Frames of the 25 fps motion from one stored frame to the next."""
-    people_per_motion: int = 2
-    """People who perform the same motion before the same camera; from 2 on, true cross pairs exist."""
+    people_per_motion: int = 3
+    """People who perform the same motion before the same camera; from 2 on, true cross pairs exist. The alarm for
+    leaking identity wants 3."""
     frames_served: int = 200
     """A clip is replaced only after so many of its frames were given to training; until then renderers wait."""
     size_px: int = 256
@@ -35,7 +36,8 @@ class OnlineConfig:
     skin_px: int = 1024
     """Side of the skin texture."""
     seed: int = 0
-    """Another seed gives other people and other motions."""
+    """Another seed gives other people and other motions. With temporary rings, process r of a run renders with
+    seed + r."""
     cloth_patterns: bool = True
     """Random colours and patterns on clothes (domain randomisation)."""
 

@@ -1,10 +1,12 @@
 """The renderers of one ring: worker processes and the thread that keeps them busy, swept up and alive."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -12,6 +14,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from megaportraits.config import OnlineConfig
+from megaportraits.errors import UserError
 from megaportraits.synth.ring import Progress, Ring, number_of
 from megaportraits.synth.settings import SynthConfig
 from megaportraits.synth.worker import Answer, Done, Failed, Hopeless, Ready, work
@@ -21,6 +24,8 @@ WRITE_EVERY_S = 0.5
 RATE_WINDOW_S = 60.0
 FAILURES_IN_A_ROW = 5
 """So many people in a row that cannot be rendered: not the people are broken."""
+DECISIVE = ("seed", "frames", "step", "size_px", "people_per_motion", "cloth_patterns", "skin_px")
+"""Settings that all clips of a ring share."""
 
 
 @dataclass
@@ -36,6 +41,11 @@ class Crew:
     """Fills a ring until it is stopped. Only the process that made it controls it."""
 
     def __init__(self, config: OnlineConfig, ring: Ring):
+        """Starts the renderers; the caller has the ring's lock.
+
+        Raises:
+            UserError: the ring holds clips of other settings.
+        """
         self.config, self.ring = config, ring
         self.job = SynthConfig(
             assets=Path(config.assets), out=ring.folder, frames=config.frames, size=config.size_px, seed=config.seed,
@@ -43,8 +53,8 @@ class Crew:
         )  # fmt: skip
         self.owner = os.getpid()
         self.progress = Progress()
+        ring.settle({name: getattr(config, name) for name in DECISIVE})
         ring.clean()
-        ring.write_progress(Progress())
         self.next = 1 + max((number_of(clip) for clip in ring.all()), default=-1)
         self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self._failures = 0
@@ -71,17 +81,21 @@ class Crew:
 
     def _run(self) -> None:
         try:
-            self._renderers = [self._hire() for _ in range(self.config.workers)]
+            for _ in range(self.config.workers):
+                self._renderers.append(self._hire())
             while not self._ending.is_set() and not self.progress.failure:
                 self._listen()
                 self._give_work()
                 self.ring.sweep()
                 if time.monotonic() - self._recent[-1][0] >= WRITE_EVERY_S:
                     self._write()
-        except OSError as error:  # the folder is gone or full
+        except (OSError, UserError) as error:  # the folder is gone or full
             self._give_up(f"the ring {self.ring.folder} cannot be written ({error}); give another folder")
-        for renderer in self._renderers:
-            renderer.process.kill()
+        except Exception:  # whatever else broke here, training would wait for clips for ever
+            self._give_up(f"an unexpected error:\n{traceback.format_exc()}")
+        finally:
+            for renderer in self._renderers:
+                renderer.process.kill()
 
     def _hire(self) -> _Renderer:
         context = multiprocessing.get_context("spawn")
@@ -135,7 +149,8 @@ class Crew:
 
     def _give_up(self, reason: str) -> None:
         self.progress = replace(self.progress, failure=reason)
-        self._write()
+        with contextlib.suppress(OSError, UserError):  # the reason may be that nothing can be written
+            self._write()
 
     def _give_work(self) -> None:
         idle = [r for r in self._renderers if r.ready and r.person is None]

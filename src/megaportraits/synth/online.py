@@ -7,6 +7,7 @@ training, samples from here are not a function of (seed, index), and a resumed r
 
 import atexit
 import collections
+import dataclasses
 import multiprocessing
 import os
 import shutil
@@ -25,6 +26,12 @@ from megaportraits.synth.ring import Ring, count_served, motion_of, number_of, s
 
 REFRESH_S = 1.0
 TELL_EVERY_S = 10.0
+
+
+def _rank() -> int:
+    """The number of this process among those of a run, as launchers tell it."""
+    told = [os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ]
+    return int(told[0]) if told else 0
 
 
 class OnlineStore(FrameStore):
@@ -152,7 +159,12 @@ class OnlineStore(FrameStore):
         return self._crew.pids if self._crew is not None else []
 
     def report(self) -> dict[str, float]:
-        """Numbers for the log: what is rendered, and how long a clip is in use."""
+        """Numbers for the log: what is rendered, and how long a clip is in use.
+
+        Raises:
+            UserError: rendering was given up; where nothing can be written, only the process of the renderers knows.
+        """
+        self._check()
         progress, live = self.ring.progress(), self.ring.live()
         return {
             "rendered_frames_per_s": progress.frames_per_s,
@@ -172,9 +184,17 @@ class OnlineStore(FrameStore):
             self._lock = self.ring.take_lock()
         except OSError as error:
             raise UserError(f"{self.ring.folder} cannot be written ({error}); give another folder") from error
-        if self._lock is not None:
-            self._crew = Crew(self.config, self.ring)
-            atexit.register(self.close)
+        if self._lock is None:
+            return
+        config = self.config
+        if self.is_temporary:  # each process of a run has its own
+            config = dataclasses.replace(config, seed=config.seed + _rank())
+        try:
+            self._crew = Crew(config, self.ring)
+        except UserError:
+            self.ring.release(self._lock)
+            raise
+        atexit.register(self.close)
 
     def _check(self) -> None:
         crew = self._crew

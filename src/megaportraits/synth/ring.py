@@ -3,6 +3,7 @@
 RING/idI_motionJ/           clips as everywhere (data/clips.py); person I is also the clip's number
 RING/idI_motionJ/served     one byte for each frame given to training, appended by all readers
 RING/rendering.json         what the renderers did so far, see `Progress`
+RING/settings.json          what all clips of the ring share
 RING/lock                   held by the process whose renderers fill the ring
 """
 
@@ -19,6 +20,7 @@ from typing import TextIO
 
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.data.clips import is_complete
+from megaportraits.errors import UserError
 
 GRACE_S = 30.0
 """A clip stays on disk for this long after it left the ring: far longer than the making of one sample."""
@@ -94,19 +96,39 @@ class Ring:
         for folder in scratch:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def settle(self, settings: dict[str, int | bool]) -> None:
+        """Note the settings of the clips.
+
+        Raises:
+            UserError: there are clips of other settings, or clips without a note, which no ring made.
+        """
+        path = self.folder / "settings.json"
+        found = read_json(path) if path.is_file() else {}
+        differing = [f"{name} {found.get(name, 'unknown')}" for name in settings if found.get(name) != settings[name]]
+        if differing and self.all():
+            raise UserError(
+                f"{self.folder} holds clips of other settings ({', '.join(differing)}); "
+                "choose another --online.folder, or delete this one"
+            )
+        write_json(path, settings)
+
     def is_free(self, number: int, frames_served: int) -> bool:
         """Whether the place of clip `number` is free: nobody has it, or who has it served long enough."""
         leaving = [clip for clip in self.live() if number_of(clip) <= number - self.size]
         return all(served(clip) >= frames_served for clip in leaving)
 
     def take_lock(self) -> TextIO | None:
-        """The lock of the renderers, held until it is closed or its process ends; None if another process has it."""
+        """The lock of the renderers, held until it is closed or its process ends; None if another process has it.
+
+        Whoever gets it begins anew: what earlier renderers did, and why they gave up, is forgotten.
+        """
         lock = (self.folder / "lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
             return None
+        self.write_progress(Progress())
         return lock
 
     def release(self, lock: TextIO) -> None:
