@@ -29,7 +29,7 @@ from megaportraits.data.crop import clip_crop
 from megaportraits.data.faces import FaceTracker
 from megaportraits.data.keypoints import select
 from megaportraits.data.pairs import FrameStore
-from megaportraits.data.video import SUFFIXES, read_frames
+from megaportraits.data.video import READABLE, read_frames
 from megaportraits.losses.pretrained import load_frozen
 from megaportraits.models.base import BaseModel
 from megaportraits.models.identity import IdentityNet, shipped_identity_net
@@ -86,7 +86,7 @@ def disturbed(shots: list[Shot]) -> list[Shot]:
 def real_shots(folder: str) -> Iterator[Shot]:
     """Some frames of each video; the rotation is the pose net's, place and size come from MediaPipe's landmarks."""
     pose_net = BaseModel.load(shipped_weights()).motion_encoder.pose
-    videos = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (*SUFFIXES, ".mpg"))
+    videos = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in READABLE)
     with FaceTracker(video=False) as tracker:
         for video in videos:
             for frame in itertools.islice(read_frames(video), 0, FRAMES * STRIDE, STRIDE):

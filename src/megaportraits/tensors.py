@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Bundle = TypeVar("Bundle")
@@ -105,6 +105,8 @@ class Pair:
     """Number of the clip of each source."""
     sample: Int[Tensor, " B"]
     """Number of the sample of each source in the run: what is random about a sample is a function of it."""
+    moving: Bool[Tensor, " B"]
+    """Whether drivers differ from their source in expression; false for views of one photo."""
 
     def to(self, device: torch.device | str) -> "Pair":
         return _map(self, lambda tensor: tensor.to(device, non_blocking=True))

@@ -228,15 +228,6 @@ def test_pose_frames_get_every_effect_and_keep_their_pose(store):
         assert any(differs), effect
 
 
-def test_single_frames_are_randomised_in_one_call(store):
-    frame = store.frame(0, 0)
-    changed = domain.Domain(DOMAIN_ON).randomise(frame.rgb, frame.matte, frame.pose, frame.keypoints, seeded())
-    assert changed.shape == frame.rgb.shape
-    assert not torch.equal(changed, frame.rgb)
-    off = domain.Domain(DomainConfig()).randomise(frame.rgb, frame.matte, frame.pose, frame.keypoints, seeded())
-    assert torch.equal(off, frame.rgb)
-
-
 def test_backgrounds_come_from_the_users_photos(tmp_path):
     (tmp_path / "rooms").mkdir()
     Image.fromarray(np.full((500, 700, 3), (200, 30, 60), np.uint8)).save(tmp_path / "rooms" / "a.png")

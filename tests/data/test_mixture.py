@@ -16,7 +16,7 @@ from megaportraits.errors import UserError
 def parts(drawn_clips) -> list[Dataset]:
     clips = find_clips([drawn_clips], "train")
     pairs = PairDataset(FrameStore(clips, 32, 1.0), AugmentConfig(), 2, 1, 1000)
-    return [pairs, StillPairs(clips, 32, AugmentConfig(), 2, 1, 1000)]
+    return [pairs, StillPairs(clips, 32, AugmentConfig(), 2, 1, 1000, 0.1)]
 
 
 def test_datasets_are_drawn_by_weight_as_a_function_of_seed_and_index(parts):

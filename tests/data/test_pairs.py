@@ -1,5 +1,7 @@
 """Training samples: a function of (seed, index), from one clip, within a memory budget."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -171,3 +173,17 @@ def test_unknown_keypoints_are_nan():
     chosen = keypoints.select(landmarks, [13, 33])
     assert np.isnan(chosen).sum() == 2 * (len(keypoints.KEYPOINTS) - 2)
     assert chosen[0, keypoints.positions([13, 33])].tolist() == landmarks[0].tolist()
+
+
+def test_others_perform_the_same_motion_frame_by_frame(drawn_clips, tmp_path):
+    """An equal name is not enough: a motion of another length or step is another motion; recorded clips share none."""
+    for name, change in (
+        ("a", {}), ("b", {}), ("slower", {"frame_step_s": 0.08}), ("recorded", {"control_names": []}),
+        ("also", {"control_names": []}),
+    ):  # fmt: skip
+        shutil.copytree(drawn_clips / "clip0", tmp_path / name)
+        write_json(tmp_path / name / "clip.json", read_json(tmp_path / name / "clip.json") | change)
+    store = FrameStore(find_clips([tmp_path], "train"), 32, 1.0)
+    names = [clip.name for clip in store.clips]
+    together = {name: {names[i] for i in store.others(names.index(name))} for name in names}
+    assert together == {"a": {"b"}, "b": {"a"}, "slower": set(), "recorded": set(), "also": set()}

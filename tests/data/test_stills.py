@@ -20,7 +20,7 @@ PLAIN = AugmentConfig(flip=0.0, mild_jitter=0.0, shape_sigma=0.0, severe_jitter=
 
 def test_views_of_one_photo_differ_by_a_similarity_that_pose_and_keypoints_follow(drawn_clips):
     stills = find_clips([drawn_clips], "train")
-    pairs, store = StillPairs(stills, 64, PLAIN, 2, seed=3, length=10), FrameStore(stills, 64, 1.0)
+    pairs, store = StillPairs(stills, 64, PLAIN, 2, 3, 10, 0.1), FrameStore(stills, 64, 1.0)
     pair = pairs[1]
     photo = store.frame(int(pair.clip), 0)
     head = torch.from_numpy(geometry.mean_head()[list(keypoints.KEYPOINTS)])[None]
@@ -56,7 +56,8 @@ def test_photos_become_clips_of_one_frame(tmp_path, capsys):
     assert "1 frames" in capsys.readouterr().out
     stills = find_stills([out])
     assert read_info(stills[0]).identity == "source.png"
-    pair = StillPairs(stills, 64, AugmentConfig(), 3, seed=0, length=4)[2]
+    pair = StillPairs(stills, 64, AugmentConfig(), 3, 0, 4, 0.1)[2]
+    assert not pair.moving.any()
     assert pair.driver.rgb.shape == (3, 3, 64, 64)
     assert torch.isfinite(pair.driver.keypoints).all()
     with pytest.raises(UserError, match="megaportraits prepare photos"):

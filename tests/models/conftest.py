@@ -2,18 +2,11 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from perturbed import perturb_zeros
+from torch import Tensor
 
 from megaportraits.config import preset
 from megaportraits.models.base import BaseModel
-
-
-def perturb_zeros(module: nn.Module) -> None:
-    """Give every parameter that starts at zero small random values, so that signals and gradients pass."""
-    generator = torch.Generator().manual_seed(1)
-    for parameter in module.parameters():
-        if not parameter.any():
-            parameter.data = 0.02 * torch.randn(parameter.shape, generator=generator)
 
 
 @pytest.fixture

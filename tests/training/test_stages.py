@@ -153,6 +153,17 @@ def test_cycle_starts_late_and_compares_with_the_right_clips(base_config, monkey
     assert torch.equal(is_negative, of_positive[:, None] != torch.tensor([5, 5, 7, 7, 5, 5])[None])
 
 
+def test_views_of_one_photo_are_not_pushed_apart(base_config, monkeypatch):
+    """Source and drivers of a still have one expression: the term within a clip must not count there."""
+    calls = []
+    monkeypatch.setattr(base, "cycle_loss", lambda *tensors: calls.append(tensors) or cycle_loss(*tensors))
+    stage = make_stage(base_config)
+    stage.generator_terms(replace(first_batch(stage), moving=torch.tensor([True, False, True])), step=2)
+    same_clip = calls[0][4]
+    of_owner = torch.tensor([0, 0, 1, 1, 2, 2, 2, 0, 1])
+    assert (same_clip.abs().sum(1) == 0).tolist() == (of_owner == 1).tolist()
+
+
 def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
     stage = make_stage(base_config)
     motion = stage._motion(first_batch(stage).driver)
@@ -183,7 +194,9 @@ def test_groups_keep_to_themselves(base_config, monkeypatch):
     halves = []
     for rows in (slice(0, 2), slice(2, 4)):
         drivers = slice(2 * rows.start, 2 * rows.stop)
-        half = Pair(cut(pair.source, rows), cut(pair.driver, drivers), pair.clip[rows], pair.sample[rows])
+        half = Pair(
+            cut(pair.source, rows), cut(pair.driver, drivers), pair.clip[rows], pair.sample[rows], pair.moving[rows]
+        )
         halves.append(stage.generator_terms(half, step=6)["cycle"][0])
     torch.testing.assert_close(torch.stack(halves).mean(), whole, atol=1e-4, rtol=1e-3)
 

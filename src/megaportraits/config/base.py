@@ -123,7 +123,7 @@ class BaseTraining:
     dry_run: bool = False
     """Print parameters, memory, steps and an estimate of the time; train nothing."""
     cache_gb: float = 4.0
-    """Memory for decoded clips, of each process that loads data."""
+    """Memory for decoded clips, for each kind of data and each process that loads data."""
 
     def __post_init__(self):
         at_least(self, 1, "batch", "drivers_per_source")

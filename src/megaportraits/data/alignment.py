@@ -22,7 +22,7 @@ _CROP_OF_FIVE_POINT_PX = 200
 
 def aligned_face(image: Float[Tensor, "B 3 S S"], pose: HeadPose, size: int) -> Float[Tensor, "B 3 s s"]:
     """The upright face square (brows to chin) of a crop, `size` px wide: where the head pose says the face is."""
-    return geometry.sample(_reduced(image, 2 * size), geometry.face_region_grid(pose, size).to(image.dtype))
+    return geometry.sample(_reduced(image, 2 * size), geometry.face_region_grid(pose, size))
 
 
 def five_point_face(image: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B 3 112 96"]:
@@ -34,7 +34,7 @@ def five_point_face(image: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B
     """
     grid = _five_point_grid(five_points(keypoints))
     known = grid.isfinite().all(-1)[:, None]
-    face = geometry.sample(_reduced(image, _CROP_OF_FIVE_POINT_PX), grid.nan_to_num().to(image.dtype))
+    face = geometry.sample(_reduced(image, _CROP_OF_FIVE_POINT_PX), grid.nan_to_num())
     return face.where(known, torch.nan)
 
 

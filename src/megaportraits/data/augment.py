@@ -87,7 +87,9 @@ def _regular_spline(cells: int, size: int) -> tuple[Tensor, Tensor]:
 def degrade_shape(
     image: Float[Tensor, "1 C H W"], generator: Generator, sigma: float, cells: int
 ) -> Float[Tensor, "1 C H W"]:
-    """Random thin-plate spline: control points on a (cells + 1)^2 grid move by `sigma` cells (normal)."""
+    """Random thin-plate spline: control points on a (cells + 1)^2 grid move by `sigma` cells (normal); 0 is none."""
+    if sigma == 0:
+        return image
     control, matrix = _regular_spline(cells, _SPLINE_PX)
     displaced = control + torch.randn(control.shape, generator=generator) * sigma * 2 / cells
     coarse = (matrix @ displaced).T.reshape(1, 2, _SPLINE_PX, _SPLINE_PX)

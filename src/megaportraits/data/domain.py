@@ -99,19 +99,6 @@ class Domain:
         """The source picture: less often degraded, and in the target's colours, which must follow from it."""
         return degrade.degrade(rgb, generator, self.settings, self.settings.source)
 
-    def randomise(
-        self,
-        rgb: Float[Tensor, "1 3 S S"],
-        matte: Float[Tensor, "1 1 S S"],
-        pose: HeadPose,
-        keypoints: Float[Tensor, "1 K 2"],
-        generator: Generator,
-    ) -> Float[Tensor, "1 3 S S"]:
-        """All effects on one picture, for nets that learn from single frames."""
-        shared, covered, filmed = _split(generator, 3)
-        rgb, matte = self.look(shared).apply(rgb, matte, pose, keypoints)
-        return self.film(self.cover(rgb, matte, pose, covered), filmed)
-
     def backdrop(self, size_px: int, generator: Generator) -> Float[Tensor, "1 3 S S"]:
         """A cut of a photo of the folder, mirrored half of the time; or a random field with some shapes on it."""
         if not self._photos:

@@ -4,7 +4,7 @@ Paper: 4.1 (source and driver from one video), B.1 (augmentation).
 """
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from megaportraits.config import AugmentConfig, PoseTraining
 from megaportraits.data import augment, domain, keypoints
-from megaportraits.data.clips import read_clip, read_info
+from megaportraits.data.clips import read_clip, read_info, read_truth
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, Pair, View, stack
 
@@ -61,9 +61,9 @@ class FrameStore:
     def __init__(self, clips: Sequence[Path], size_px: int, cache_gb: float):
         self.clips = list(clips)
         self.size_px = size_px
-        self.performances: dict[str, list[int]] = {}
+        self.performances: dict[Hashable, list[int]] = {}
         for index, path in enumerate(self.clips):
-            self.performances.setdefault(read_info(path).motion, []).append(index)
+            self.performances.setdefault(_performed(path), []).append(index)
         self.budget = int(cache_gb * 2**30)
         self.used = 0
         self.cache: collections.OrderedDict[int, Footage] = collections.OrderedDict()
@@ -79,6 +79,10 @@ class FrameStore:
                 self.used -= self.cache.popitem(last=False)[1].nbytes
         self.cache.move_to_end(index)
         return self.cache[index]
+
+    def label(self, clip: int) -> int:
+        """A number that clips of other people do not have."""
+        return clip
 
     def others(self, index: int) -> list[int]:
         """Clips in which other people perform the motion of a clip."""
@@ -100,6 +104,14 @@ class FrameStore:
         return Footage(rgb, matte, pose, torch.from_numpy(keypoints.select(truth.landmarks, clip.info.landmark_ids)))
 
 
+def _performed(clip: Path) -> Hashable:
+    """What is performed in a clip: equal for rendered clips that show the same motion frame by frame."""
+    info = read_info(clip)
+    if not info.control_names:
+        return clip
+    return info.motion, info.frame_step_s, len(read_truth(clip).scale)
+
+
 def _resize(picture: np.ndarray, size_px: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((size_px, size_px), Image.Resampling.BICUBIC))
 
@@ -111,6 +123,9 @@ def sample_generator(seed: int, index: int) -> Generator:
 
 class PairDataset(Dataset):
     """x_s and one or more x_d of the same clip; item i holds `drivers_per_source` pairs that share their source."""
+
+    moving = True
+    """See `Pair.moving`."""
 
     def __init__(self, store: FrameStore, config: AugmentConfig, drivers_per_source: int, seed: int, length: int):
         self.store, self.config, self.drivers = store, config, drivers_per_source
@@ -140,7 +155,8 @@ class PairDataset(Dataset):
         for number in numbers[1:]:
             acted = None if actor == clip else self.store.frame(actor, number)
             drivers.append(self._view(self._frame(clip, number, generator), acted, shared, generator, camera))
-        return Pair(source, stack(drivers), torch.tensor([clip]), torch.tensor([index]))
+        label = torch.tensor([self.store.label(clip)])
+        return Pair(source, stack(drivers), label, torch.tensor([index]), torch.tensor([self.moving]))
 
     def _numbers(self, clip: int, generator: Generator) -> list[int]:
         """The frames of the source and its drivers, all different."""
@@ -157,8 +173,10 @@ class PairDataset(Dataset):
 
     def _actor(self, clip: int, generator: Generator) -> int:
         """The clip that the expression net sees: this one, or another person's performance of the same motion."""
+        if augment.uniform(generator, 0.0, 1.0) >= self.config.acted_by_another:
+            return clip
         others = self.store.others(clip)
-        if not others or augment.uniform(generator, 0.0, 1.0) >= self.config.acted_by_another:
+        if not others:
             return clip
         return others[int(torch.randint(len(others), (), generator=generator))]
 

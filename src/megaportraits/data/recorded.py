@@ -20,11 +20,10 @@ from megaportraits.data.clips import ClipInfo, Truth, is_complete, write_clip
 from megaportraits.data.crop import SquareCrop
 from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.track import video_square
-from megaportraits.data.video import probe, read_frames
+from megaportraits.data.video import READABLE, probe, read_frames
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".avi", ".webm")
 LANDMARKS = 468
 """MediaPipe's landmarks without the ten of the irises."""
 _LEAST_FRAMES = 8
@@ -200,5 +199,5 @@ def prepare_videos(config: PrepareVideos) -> None:
     Raises:
         UserError: no video is given, or none could be used.
     """
-    files = find_files(config.videos, SUFFIXES)
+    files = find_files(config.videos, READABLE)
     prepare_all(files, config.out, lambda path, folder: record(path, folder, config))

@@ -81,6 +81,8 @@ class StillPairs(PairDataset):
     Of clips with more frames it takes the first. A function of (seed, i), augmented as `PairDataset`.
     """
 
+    moving = False
+
     def __init__(
         self,
         stills: Sequence[Path],
@@ -89,7 +91,7 @@ class StillPairs(PairDataset):
         drivers_per_source: int,
         seed: int,
         length: int,
-        cache_gb: float | int = 1.0,
+        cache_gb: float | int,
     ):
         super().__init__(FrameStore(stills, size_px, cache_gb), config, drivers_per_source, seed, length)
 

@@ -23,6 +23,9 @@ from megaportraits.errors import UserError
 from megaportraits.files import replacing
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
+"""What is written."""
+READABLE = (*SUFFIXES, ".mpg", ".mpeg", ".avi", ".webm", ".m4v")
+"""What is looked for in folders of videos."""
 _FASTEST = 480
 """Mean rates beyond this are a container's wrong entry."""
 _SNAP_S = Fraction(1, 500)

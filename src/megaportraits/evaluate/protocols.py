@@ -18,11 +18,9 @@ from tqdm import tqdm
 
 from megaportraits.config import EvaluateConfig
 from megaportraits.data.clips import find_clips, read_clip, read_info
-from megaportraits.data.video import SUFFIXES
+from megaportraits.data.video import READABLE
 from megaportraits.errors import UserError
 from megaportraits.evaluate.frames import Frames, clip_frames, spread, video_frames
-
-_VIDEO_SUFFIXES = (*SUFFIXES, ".mpg", ".mpeg", ".avi", ".webm", ".m4v")
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,12 @@ def find_videos(folder: str | Path) -> list[Path]:
     """
     found = _videos(Path(folder)) if Path(folder).is_dir() else []
     if not found:
-        raise UserError(f"there are no videos in {folder}; give a folder with {', '.join(_VIDEO_SUFFIXES)} files")
+        raise UserError(f"there are no videos in {folder}; give a folder with {', '.join(READABLE)} files")
     return found
 
 
 def _videos(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _VIDEO_SUFFIXES)
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in READABLE)
 
 
 def truth_pairs(clips: list[Path], count: int, seed: int) -> list[TruthPair]:

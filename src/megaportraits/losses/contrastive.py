@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from megaportraits import geometry
+
 SCALE = 5.0
 MARGIN = 0.2
 SAME_CLIP_TOLERANCE = 0.5
@@ -29,8 +31,16 @@ def cycle_loss(
         positive: z_d of the driver of each.
         negatives: candidates z_d*.
         is_negative: which candidates are negatives of which prediction.
-        same_clip: z of another frame of the driver's clip; it counts by max(0, cos - 0.5), detached.
+        same_clip: z of another frame of the driver's clip, or zeros where there is none; it counts by
+            max(0, cos - 0.5), detached.
     """
+    kind = geometry.working_type(predicted)
+    with geometry.full_precision(predicted.device):
+        predicted, positive, negatives, same_clip = (z.to(kind) for z in (predicted, positive, negatives, same_clip))
+        return _contrast(predicted, positive, negatives, is_negative, same_clip)
+
+
+def _contrast(predicted: Tensor, positive: Tensor, negatives: Tensor, is_negative: Tensor, same_clip: Tensor) -> Tensor:
     predicted, positive, negatives = (F.normalize(z, dim=-1) for z in (predicted, positive, negatives))
     attract = SCALE * ((predicted * positive).sum(-1) - MARGIN)
     repel = (SCALE * predicted @ negatives.T).masked_fill(~is_negative, -torch.inf)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from megaportraits import geometry
 from megaportraits.data.eyes import eye_crops, eyes_known
 from megaportraits.models.gaze import GazeNet
 
@@ -29,8 +30,13 @@ def gaze_loss(
     with torch.no_grad():
         wanted = network.features(eye_crops(truth, keypoints, size).flatten(0, 1))
     found = network.features(eye_crops(prediction, keypoints, size).flatten(0, 1))
-    samples = torch.zeros_like(found[0][::2, 0, 0, 0])
-    for weight, f, w in zip(DEPTH_WEIGHTS, found, wanted, strict=True):
+    samples = torch.zeros(len(prediction), device=prediction.device, dtype=geometry.working_type(prediction))
+    for weight, f, w in zip(DEPTH_WEIGHTS, *(map(_full, features) for features in (found, wanted)), strict=True):
         difference, magnitude = ((values.unflatten(0, (-1, 2)).flatten(1).mean(1)) for values in ((f - w).abs(), w))
         samples = samples + weight * difference / (magnitude + 1e-3)
     return torch.where(eyes_known(keypoints), samples, 0.0).mean()
+
+
+def _full(features: Tensor) -> Tensor:
+    """Features in fp32 or better, for means and ratios."""
+    return features.to(geometry.working_type(features))

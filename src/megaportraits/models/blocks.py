@@ -102,20 +102,36 @@ class Recomputed(nn.Module):
     def __call__(self, *inputs: Tensor) -> Tensor:
         if not (self.recompute and torch.is_grad_enabled()):
             return super().__call__(*inputs)
-        contexts = lambda: (contextlib.nullcontext(), self._without_power_iteration())  # noqa: E731
-        return cast(Tensor, checkpoint(super().__call__, *inputs, use_reentrant=False, context_fn=contexts))
+        return cast(Tensor, checkpoint(super().__call__, *inputs, use_reentrant=False, context_fn=self._contexts))
 
-    @contextlib.contextmanager
-    def _without_power_iteration(self) -> Iterator[None]:
-        """Spectral norms estimate once for the forward pass, not again when it is repeated."""
+    def _contexts(self) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
+        """Of the forward pass and of its repetition, in which spectral norms take the estimates of the former."""
         norms = [m for m in self.modules() if type(m).__name__ == "_SpectralNorm" and m.training]
-        for norm in norms:
-            norm.training = False
-        try:
+        buffers = [buffer for norm in norms for buffer in norm.buffers()]
+        estimates: list[Tensor] = []
+
+        @contextlib.contextmanager
+        def forward() -> Iterator[None]:
             yield
-        finally:
-            for norm in norms:
-                norm.training = True
+            estimates.extend(buffer.clone() for buffer in buffers)
+
+        @contextlib.contextmanager
+        def again() -> Iterator[None]:
+            present = [buffer.clone() for buffer in buffers]
+            _set(norms, buffers, estimates, training=False)
+            try:
+                yield
+            finally:
+                _set(norms, buffers, present, training=True)
+
+        return forward(), again()
+
+
+def _set(norms: Sequence[nn.Module], buffers: Sequence[Tensor], values: Sequence[Tensor], training: bool) -> None:
+    for norm in norms:
+        norm.training = training
+    for buffer, value in zip(buffers, values, strict=True):
+        buffer.copy_(value)
 
 
 class ResBlock(Recomputed):

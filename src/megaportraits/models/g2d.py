@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from megaportraits import geometry
 from megaportraits.config import ModelConfig
 from megaportraits.models.blocks import ResBlock, conv, group_norm
 from megaportraits.tensors import Prediction
@@ -55,5 +56,6 @@ class G2D(nn.Module):
         x = self.blocks(projected)
         for block in self.up_blocks:
             x = block(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        painted = torch.sigmoid(self.shuffle(self.conv(F.relu(self.norm(x)))))
+        logits = self.shuffle(self.conv(F.relu(self.norm(x))))
+        painted = torch.sigmoid(logits.to(geometry.working_type(logits)))
         return Prediction(painted[:, :3], painted[:, 3:] if painted.shape[1] == 4 else None)

@@ -17,7 +17,7 @@ def run(config: SynthConfig) -> None:
     """
     missing = sorted({package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None})
     if missing:
-        raise UserError(f"rendering needs {', '.join(missing)}; install with: pip install 'megaportraits[synth]'")
+        raise UserError(f"rendering needs {', '.join(missing)}; install megaportraits with its extra 'synth'")
     from megaportraits.synth.clips import synthesise
 
     folders = synthesise(config)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from megaportraits import geometry
 from megaportraits.checkpoint import read_model, read_tensors
 from megaportraits.config import DISCRIMINATOR_PRESETS, BaseTraining, preset
 from megaportraits.errors import UserError
@@ -26,10 +27,10 @@ from megaportraits.losses.feature_matching import feature_matching_loss
 from megaportraits.models.base import BaseModel, checked_load
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey, stack
-from megaportraits.training.alarms import Alarms
+from megaportraits.training.alarms import Alarms, check_folders
 from megaportraits.training.critics import Critics
 from megaportraits.training.log import grid
-from megaportraits.training.loop import Terms, train
+from megaportraits.training.loop import Terms, checkpoints, train
 from megaportraits.training.sources import Sources
 
 
@@ -74,9 +75,12 @@ class BaseStage:
         self.critics = Critics(config.critics, config.weights)
         self.sources = Sources(config, self.generator.config.size_px)
         self.alarms: Alarms | None = None
+        check_folders(config.alarms)
 
     def _load_weights(self) -> None:
         config = self.config
+        if checkpoints(Path(config.output)):
+            return  # the run goes on from its own weights
         if config.start_from:
             state = Path(config.start_from) / "state"
             checked_load(self.generator, read_tensors(state / "generator.safetensors"), state)
@@ -92,41 +96,46 @@ class BaseStage:
         return self.sources.dataset(length)
 
     def to_device(self, pair: Pair, device: torch.device) -> Pair:
-        self.critics.to(device)
+        self.critics.to(device, pair.source.rgb.dtype)
         return pair.to(device)
 
     def generator_terms(self, pair: Pair, step: int) -> Terms:
         weights = self.config.weights
-        done = self._last = self._self_driving(pair)
+        done = self._self_driving(pair)
+        self._last = done.painted.detach(), done.wanted
         terms: Terms = self.critics.terms(done.painted, done.wanted, done.driver_motion.pose, pair.driver.keypoints)
         if weights.reconstruction > 0:
             terms["reconstruction"] = (F.l1_loss(done.painted, done.wanted), weights.reconstruction)
-        if done.prediction.matte is not None:
+        if done.prediction.matte is not None and weights.matte > 0:
             terms["matte"] = (F.l1_loss(done.prediction.matte, pair.driver.matte), weights.matte)
         if self.discriminator is not None:
             fake, real = self.discriminator(done.painted), self.discriminator(done.wanted)
             terms["adversarial"] = (adversarial.generator_loss([f[-1] for f in fake]), weights.adversarial)
-            terms["feature_matching"] = (feature_matching_loss(real, fake), weights.feature_matching)
+            if weights.feature_matching > 0:
+                terms["feature_matching"] = (feature_matching_loss(real, fake), weights.feature_matching)
         if weights.cycle + weights.identity > 0 and step >= self.config.cycle_start * self.config.loop.steps:
             terms |= self._cross_terms(done, pair)
         return terms
 
     def discriminator_terms(self, pair: Pair) -> Terms:
         assert self.discriminator is not None
-        fake, real = self.discriminator(self._last.painted.detach()), self.discriminator(self._last.wanted)
+        fake, real = (self.discriminator(picture) for picture in self._last)
         return {"discriminator": (adversarial.discriminator_loss([r[-1] for r in real], [f[-1] for f in fake]), 1.0)}
 
     def _motion(self, view: View) -> Motion:
         encoder = self.generator.motion_encoder
-        with torch.no_grad():
+        with torch.no_grad(), geometry.full_precision(view.rgb.device):
             pose = encoder.pose(view.rgb)
         return Motion(pose, encoder.encode_expression(view.motion_input, pose))
+
+    def _shown(self, source: View) -> Float[Tensor, "B 1 H W"]:
+        """What the model sees of the source."""
+        return torch.ones_like(source.matte) if self.config.foreground == "all" else source.matte
 
     def _self_driving(self, pair: Pair) -> _Pass:
         source, driver, foreground = pair.source, pair.driver, self.config.foreground
         source_motion, driver_motion = self._motion(source), self._motion(driver)
-        shown = torch.ones_like(source.matte) if foreground == "all" else source.matte
-        canonical = self.generator.canonical(source.rgb, shown, source_motion)
+        canonical = self.generator.canonical(source.rgb, self._shown(source), source_motion)
         prediction = self.generator.render(canonical.repeat(self.config.drivers_per_source), driver_motion)
         wanted = driver.rgb if foreground == "all" else over_grey(driver.rgb, driver.matte)
         painted = over_grey(prediction.rgb, driver.matte) if foreground == "masked" else prediction.rgb
@@ -137,21 +146,26 @@ class BaseStage:
         cross = _Cross(motion, self.generator.render(done.canonical, motion))
         terms: Terms = {}
         if weights.cycle > 0:
-            terms["cycle"] = (self._cycle(done, cross, pair.clip), weights.cycle)
+            terms["cycle"] = (self._cycle(done, cross, pair), weights.cycle)
         if weights.identity > 0:
             source = over_grey(pair.source.rgb, pair.source.matte)
             raw = self.critics.identity(cross.prediction.rgb, motion.pose, source, done.source_motion.pose)
             terms["identity"] = (raw, weights.identity)
         return terms
 
+    def _group(self, count: int) -> int:
+        """Sources in a group, in a batch of `count`."""
+        return min(self.config.cycle_group or count, count)
+
     def _before(self, count: int, steps: int, device: torch.device) -> Int[Tensor, " B"]:
         """For each source, the one that stands `steps` before it in its group, cyclically."""
-        group = self.config.cycle_group or count
+        group = self._group(count)
         number = torch.arange(count, device=device)
         return number - number % group + (number - steps) % group
 
-    def _cycle(self, done: _Pass, cross: _Cross, clip: Int[Tensor, " B"]) -> Tensor:
+    def _cycle(self, done: _Pass, cross: _Cross, pair: Pair) -> Tensor:
         """L_cos on the predictions and on the crossed pictures; negatives are drivers of other clips of the group."""
+        clip = pair.clip
         encoder, repeats = self.generator.motion_encoder, self.config.drivers_per_source
         driver_z, source_z = done.driver_motion.expression, done.source_motion.expression
         predicted = [
@@ -162,7 +176,7 @@ class BaseStage:
         before = self._before(len(clip), 1, clip.device)
         owner = torch.cat([number.repeat_interleave(repeats), before])
         candidate = number.repeat_interleave(repeats)
-        group = self.config.cycle_group or len(clip)
+        group = self._group(len(clip))
         other_clip = clip[owner][:, None] != clip[candidate][None]
         same_group = (owner // group)[:, None] == (candidate // group)[None]
         return cycle_loss(
@@ -170,7 +184,7 @@ class BaseStage:
             torch.cat([driver_z, driver_z[::repeats][before]]),
             driver_z,
             other_clip & same_group,
-            source_z[owner],
+            source_z[owner] * pair.moving[owner][:, None],
         )
 
     def _cross_motion(self, driver: Motion, sample: Int[Tensor, " B"]) -> Motion:
@@ -189,23 +203,24 @@ class BaseStage:
         assert isinstance(average, BaseModel)
         firsts = slice(None, None, self.config.drivers_per_source)
         source, driver = pair.source, pair.driver
-        canonical = average.canonical(source.rgb, source.matte, average.motion(source.rgb))
+        canonical = average.canonical(source.rgb, self._shown(source), average.motion(source.rgb))
         motion = average.motion(driver.rgb[firsts])
         drawn = average.render(canonical, motion).rgb
         cross = average.render(canonical, Motion(motion.pose.roll_batch(), motion.expression.roll(1, 0))).rgb
         return grid([source.rgb, driver.rgb[firsts], driver.motion_input[firsts], drawn, cross], rows=6)
 
     def measure(self, average: nn.Module, step: int) -> dict[str, float]:
-        """The alarms' values at the steps that ask for them; a sentence on the terminal for each one that rings."""
+        """What renderers and alarms say, at the steps that ask for it; a sentence on the terminal where one rings."""
         assert isinstance(average, BaseModel)
         store = self.sources.probe
+        rendered = self.sources.report() if step % self.config.loop.log_every == 0 else {}
         if store is None or not self.config.alarms.due(step):
-            return {}
+            return rendered
         self.alarms = self.alarms or Alarms(self.config.alarms, store)
         values = self.alarms.measure(average)
         for sentence in self.alarms.ringing(values, step):
             tqdm.write(f"step {step}: {sentence}", file=sys.stderr)
-        return values | self.sources.report()
+        return values | rendered
 
     def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None:
         assert isinstance(average, BaseModel)

@@ -16,11 +16,11 @@ from megaportraits.losses.identity import identity_loss
 from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import load_frozen
 from megaportraits.models.gaze import GazeNet
-from megaportraits.models.identity import IdentityNet
+from megaportraits.models.identity import IdentityNet, shipped_identity_net
 from megaportraits.tensors import HeadPose
 
-FACE_PX = {"vggface": 224, "identity": 112}
-"""Side of the aligned face that each network of L_face sees."""
+VGGFACE_PX = 224
+"""Side of the aligned face that VGGFace sees."""
 
 Raw = tuple[Tensor, float]
 """A raw term and its weight."""
@@ -35,13 +35,13 @@ class Critics(nn.Module):
         if weights.perceptual:
             self.perceptual = load_frozen(config.perceptual, config.perceptual_weights)
         if weights.face and config.face == "identity":
-            self.face = IdentityNet.load(config.face_weights or _shipped("identity"))
+            self.face: nn.Module = IdentityNet.load(config.face_weights or shipped_identity_net())
         elif weights.face:
             self.face = load_frozen(config.face, config.face_weights)
         if weights.gaze:
             self.gaze = GazeNet.load(config.gaze_weights or _shipped("gaze"))
         if weights.identity:
-            self.recogniser = IdentityNet.load(config.recogniser_weights or _shipped("identity"))
+            self.recogniser = IdentityNet.load(config.recogniser_weights or shipped_identity_net())
 
     def terms(
         self,
@@ -56,7 +56,8 @@ class Critics(nn.Module):
             raw = perceptual_loss(self.perceptual, painted, wanted, self.config.perceptual_scales)
             found["perceptual"] = (raw, self.weights.perceptual)
         if self.weights.face:
-            face, true_face = (aligned_face(p, pose, FACE_PX[self.config.face]) for p in (painted, wanted))
+            px = self.face.config.input_px if isinstance(self.face, IdentityNet) else VGGFACE_PX
+            face, true_face = (aligned_face(picture, pose, px) for picture in (painted, wanted))
             found["face"] = (perceptual_loss(self.face, face, true_face, 1), self.weights.face)
         if self.weights.gaze:
             found["gaze"] = (gaze_loss(self.gaze, painted, wanted, keypoints), self.weights.gaze)
@@ -70,7 +71,7 @@ class Critics(nn.Module):
         source_pose: HeadPose,
     ) -> Tensor:
         """1 - cos between the crossed pictures' and their sources' faces."""
-        px = FACE_PX["identity"]
+        px = self.recogniser.config.input_px
         return identity_loss(
             self.recogniser, aligned_face(crossed, crossed_pose, px), aligned_face(source, source_pose, px)
         )

@@ -37,9 +37,7 @@ def _make_fabric(loop: LoopConfig) -> Any:
         try:
             from lightning.fabric import Fabric
         except ImportError as error:
-            raise UserError(
-                "training needs lightning-fabric; install with: pip install 'megaportraits[train]'"
-            ) from error
+            raise UserError("training needs lightning-fabric; install megaportraits with its extra 'train'") from error
     here, machines = launched(dict(os.environ)) or (loop.devices, 1)
     gpus = torch.cuda.device_count()
     if loop.device == "cuda" and not gpus:

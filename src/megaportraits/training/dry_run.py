@@ -107,6 +107,8 @@ def _measure(stage: Stage, loop: LoopConfig, samples: int, device: torch.device)
         return max(kept)
 
     both()  # warm-up
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     start = time.perf_counter()
     activations = both()
     if device.type == "cuda":

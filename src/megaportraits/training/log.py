@@ -55,7 +55,7 @@ def _tensorboard(folder: Path, first_step: int) -> _Board:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UserError("training needs tensorboard; install with: pip install 'megaportraits[train]'") from error
+        raise UserError("training needs tensorboard; install megaportraits with its extra 'train'") from error
     return SummaryWriter(str(folder), purge_step=first_step or None)
 
 

@@ -7,7 +7,7 @@ in one process or many (`training/distributed.py`). A checkpoint:
     OUTPUT/step-N/state/*.safetensors, loop.json     raw weights, EMA, optimisers and the data cursor
 
 Everything random is a function of (seed, step) or (seed, sample), so the cursor is the step, and a resumed run equals
-an uninterrupted one on the same machine. Raw loss values are logged; weights are applied here and nowhere else.
+an uninterrupted one, bit by bit on a CPU. Raw loss values are logged; weights are applied here and nowhere else.
 """
 
 import contextlib
@@ -70,7 +70,6 @@ class Trainer:
 
     def _speed_up(self) -> None:
         if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
             torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
         if self.loop.gradient_checkpointing:
             switch = getattr(self.stage.generator, "checkpoint_activations", None)
@@ -141,9 +140,10 @@ class Trainer:
             loss, norm, bad = player.update(self._rate())
             self.meter.add({f"{name}_total": loss, f"{name}_gradient_norm": norm})
             skips.append(bad)
-        bad = torch.stack(skips)
-        self.skipped += bad.sum()
-        self.in_a_row = (self.in_a_row + 1) * bad.amax()
+        self.scaler.update()
+        bad = torch.stack(skips).amax()
+        self.skipped += bad
+        self.in_a_row = (self.in_a_row + 1) * bad
 
     def _rate(self) -> float:
         return learning_rate(self.settings, self.step, self.loop.steps)
@@ -151,20 +151,19 @@ class Trainer:
     def _report(self, log: Log | None, batch: Any) -> None:
         if log:
             log.advance()
+        values: dict[str, float] = {}
         if self.step % self.loop.log_every == 0:
             values = self.meter.take(self.processes.sum) | self.stopwatch.take()
             values |= {"learning_rate": self._rate(), "skipped_steps": float(self.skipped)}
-            if log:
-                log.scalars(self.step, values)
             self._give_up_where_diverged()
+        if self.average is not None:
+            values |= self.stage.measure(self.average, self.step)
+        if log and values:
+            log.scalars(self.step, values)
         if log and self.average is not None and self.step % self.loop.pictures_every == 0:
             pictures = self.stage.pictures(self.average, batch)
             if pictures is not None:
                 log.pictures(self.step, pictures)
-        if log and self.average is not None:
-            measured = self.stage.measure(self.average, self.step)
-            if measured:
-                log.scalars(self.step, measured)
 
     def _give_up_where_diverged(self) -> None:
         if self.in_a_row >= BAD_STEPS_IN_A_ROW:

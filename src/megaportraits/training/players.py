@@ -68,7 +68,6 @@ class Player:
             group["lr"] = rate
         setattr(self.optimiser, "found_inf", bad)  # noqa: B010 - AdamW's fused step does nothing where it is 1
         self.optimiser.step()
-        self.scaler.update()
         return loss, norm, bad
 
     def write(self, state: Path, name: str) -> None:

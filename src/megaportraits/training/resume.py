@@ -41,4 +41,6 @@ def check_settings(output: Path, facts: dict[str, Any], config: dict[str, Any], 
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
     loop = {k: v for k, v in config["loop"].items() if k not in _FREE}
-    return {k: v for k, v in config.items() if k not in ("output", "batch", "dry_run")} | {"loop": loop}
+    return {k: v for k, v in config.items() if k not in ("output", "batch", "dry_run", "cache_gb", "alarms")} | {
+        "loop": loop
+    }

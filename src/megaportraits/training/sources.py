@@ -62,7 +62,13 @@ class Sources(contextlib.ExitStack):
         }
         if self.stills:
             parts["stills"] = StillPairs(
-                self.stills, self.size_px, config.augment, config.drivers_per_source, config.loop.seed, length
+                self.stills,
+                self.size_px,
+                config.augment,
+                config.drivers_per_source,
+                config.loop.seed,
+                length,
+                config.cache_gb,
             )
         return Mixture(list(parts.values()), self._weights(parts), config.loop.seed, length)
 

@@ -1,5 +1,5 @@
 """Alarms: what can go wrong in training, measured while it runs (docs/alarms.md)."""
 
-from megaportraits.training.alarms.board import Alarms
+from megaportraits.training.alarms.board import Alarms, check_folders
 
-__all__ = ["Alarms"]
+__all__ = ["Alarms", "check_folders"]

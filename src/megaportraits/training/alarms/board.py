@@ -84,3 +84,14 @@ class Alarms:
         if step < self.config.quiet_steps:
             return []
         return [rule.sentence.format(**values) for rule in ringing_rules(values)]
+
+
+def check_folders(config: AlarmConfig) -> None:
+    """Say before training, and in every process, that a folder of the alarms holds no clips of its kind.
+
+    Raises:
+        UserError: it does not.
+    """
+    for folders, split in ((config.data, None), (config.held_out, "held_out"), (config.recorded, None)):
+        if folders and config.every:
+            find_clips(map(Path, folders), split)
