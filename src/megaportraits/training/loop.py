@@ -155,11 +155,12 @@ class Trainer:
         if self.step % self.loop.log_every == 0:
             values = self.meter.take(self.processes.sum) | self.stopwatch.take()
             values |= {"learning_rate": self._rate(), "skipped_steps": float(self.skipped)}
-            self._give_up_where_diverged()
         if self.average is not None:
             values |= self.stage.measure(self.average, self.step)
         if log and values:
             log.scalars(self.step, values)
+        if self.step % self.loop.log_every == 0:
+            self._give_up_where_diverged()
         if log and self.average is not None and self.step % self.loop.pictures_every == 0:
             pictures = self.stage.pictures(self.average, batch)
             if pictures is not None:
