@@ -12,6 +12,7 @@ from megaportraits.data.clips import ClipInfo, Truth, write_clip
 from megaportraits.tensors import HeadPose
 
 SIZE_PX = 64
+LOWER_LIP = (146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87, 14, 317, 402, 318, 324)
 FRAMES = 6
 NOSE, LEFT_EYE, RIGHT_EYE, MOUTH = 1, 159, 386, 13
 FRECKLE = 117
@@ -57,15 +58,16 @@ def write_drawn_clip(path: Path, seed: int, split: str = "train") -> None:
     """A clip of `FRAMES` drawn heads of one colour scheme, with their truth."""
     generator, numbers = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     pose = random_pose(generator, FRAMES)
-    head = torch.from_numpy(geometry.mean_head())[None].expand(FRAMES, -1, -1)
-    points = geometry.apply_matrix(geometry.pose_matrix(pose), head).numpy()
     mouth = numbers.uniform(0, 1, (FRAMES, 1)).astype(np.float32)
+    head = torch.from_numpy(geometry.mean_head())[None].repeat(FRAMES, 1, 1)
+    head[:, LOWER_LIP, 1] += 0.1 * torch.from_numpy(mouth)
+    points = geometry.apply_matrix(geometry.pose_matrix(pose), head).numpy()
     colours = np.stack([numbers.integers(140, 250, 3), numbers.integers(0, 255, 3), numbers.integers(0, 90, 3)])
     frames = [draw_head(p[:, :2], m[0], colours) for p, m in zip(points, mouth, strict=True)]
     zero = np.zeros((FRAMES, 2), np.float32)
     truth = Truth(
         pose.rotation.numpy(), pose.scale.numpy(), pose.translation.numpy(), geometry.theta(pose).numpy(), mouth,
-        zero, zero, points[..., :2].copy(),
+        zero, zero, points[..., :2].copy(), points,
     )  # fmt: skip
     info = ClipInfo(
         f"person{seed}", f"motion{seed}", 0.04, 25.0, SIZE_PX, {}, "drawn", "CC0-1.0", split, list(range(468)),

@@ -27,6 +27,9 @@ COMMANDS = {
     "prepare photos": Command("megaportraits.data.stills:prepare_photos", "make training stills of photos"),
     "prepare videos": Command("megaportraits.data.recorded:prepare_videos", "make training clips of recorded videos"),
     "train pose": Command("megaportraits.training.pose:train_pose", "train the head pose net on rendered heads"),
+    "train expression": Command(
+        "megaportraits.training.expression:train_expression", "give the expression net a start, from face landmarks"
+    ),
     "train identity": Command("megaportraits.training.identity:train_identity", "train the recognition net"),
     "train gaze": Command("megaportraits.training.gaze:train_gaze", "train the gaze and blink net"),
     "train base": Command("megaportraits.training.base:train_base", "train the base model"),

@@ -1,5 +1,6 @@
 """What the tests of training share: small settings, trainers as the commands make them, checkpoints as numbers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from megaportraits.training.pose import PoseStage
 Config = PoseTraining | BaseTraining
 Stage = PoseStage | BaseStage
 LOOP = LoopConfig(steps=6, checkpoint_every=100, log_every=1, pictures_every=100, device="cpu")
-PLAIN = LossWeights(perceptual=0.0, face=0.0, gaze=0.0, reconstruction=20.0)
+PLAIN = LossWeights(perceptual=0.0, face=0.0, gaze=0.0, reconstruction=20.0, parts=5.0)
 """Terms that need no frozen network."""
 FAST = OptimiserConfig(3e-3, 3e-3, (0.5, 0.999), warmup_steps=1, ema=0.9)
 
@@ -48,3 +49,8 @@ def read_state(checkpoint: Path) -> dict[str, Tensor]:
     """Every tensor of a training checkpoint, by file and name."""
     files = [checkpoint / "model.safetensors", *sorted((checkpoint / "state").glob("*.safetensors"))]
     return {f"{f.stem}/{k}": v for f in files for k, v in read_tensors(f).items()}
+
+
+def logged(output: str) -> list[dict[str, float]]:
+    """The log of a run, line by line."""
+    return [json.loads(t) for t in (Path(output) / "log/scalars.jsonl").read_text().splitlines()]

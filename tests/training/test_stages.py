@@ -1,23 +1,18 @@
 """The two stages: they learn, their terms reach the right weights, their checkpoints start the next stage."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from runs import Repeated, make_stage, make_trainer, read_state
+from runs import Repeated, logged, make_stage, make_trainer, read_state
 
 from megaportraits.checkpoint import read_model
 from megaportraits.errors import UserError
 from megaportraits.losses.contrastive import cycle_loss
 from megaportraits.tensors import Pair
 from megaportraits.training import base, pose
-
-
-def logged(output: str) -> list[dict[str, float]]:
-    return [json.loads(t) for t in (Path(output) / "log/scalars.jsonl").read_text().splitlines()]
 
 
 def one_batch(stage) -> None:
@@ -54,6 +49,7 @@ def test_base_stage_overfits_one_batch(base_config, plain_weights, no_augmentati
 GENERATOR = {"volume", "descriptor", "expression", "embedding", "warps", "g3d", "projection", "g2d"}
 REACH = {
     "reconstruction": GENERATOR,
+    "parts": GENERATOR,
     "matte": GENERATOR,
     "adversarial": GENERATOR | {"D"},
     "feature_matching": GENERATOR | {"D"},

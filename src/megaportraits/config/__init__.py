@@ -4,7 +4,7 @@ from megaportraits.config.alarms import AlarmConfig
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
 from megaportraits.config.evaluate import EvaluateConfig
-from megaportraits.config.frames import PoseTraining
+from megaportraits.config.frames import ExpressionTraining, PoseTraining
 from megaportraits.config.gaze import (
     GAZE_PRESETS,
     EyeAugmentConfig,
@@ -42,6 +42,7 @@ __all__ = [
     "DiscriminatorConfig",
     "DomainConfig",
     "EvaluateConfig",
+    "ExpressionTraining",
     "EyeAugmentConfig",
     "G2DConfig",
     "G3DConfig",

@@ -32,6 +32,8 @@ class LossWeights:
     """1 - cos of face recognition between the source and the crossed picture (ours)."""
     reconstruction: float = 0.0
     """L1 of the pictures (ours)."""
+    parts: float = 0.0
+    """L1 around mouth and eyes (ours)."""
     matte: float = 5.0
     """L1 of the painted matte (ours, presets with `paints_matte`)."""
 
@@ -101,6 +103,8 @@ class BaseTraining:
     """Use w_s->; false is the paper's ablation (B.4)."""
     pose: str = ""
     """Checkpoint folder of `train pose`: its head pose net is used, frozen, also instead of --start-from's."""
+    expression: str = ""
+    """Checkpoint folder of `train expression`: the expression net starts from it, also instead of --start-from's."""
     start_from: str = ""
     """Warm restart: training checkpoint of an earlier leg (weights only, fresh optimiser)."""
     batch: int = 24

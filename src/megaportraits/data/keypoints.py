@@ -7,6 +7,7 @@ picture. Keypoints that a clip does not know are NaN.
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -49,6 +50,7 @@ def _mirrored() -> list[int]:
 _MIRRORED = _mirrored()
 
 
-def flip(keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
-    """The keypoints of the mirrored picture."""
-    return keypoints[:, _MIRRORED] * keypoints.new_tensor([-1.0, 1.0])
+def flip(keypoints: Float[Tensor, "B K n"]) -> Float[Tensor, "B K n"]:
+    """The keypoints of the mirrored picture; x stands first."""
+    x, rest = keypoints[:, _MIRRORED].split([1, keypoints.shape[-1] - 1], -1)
+    return torch.cat([-x, rest], -1)

@@ -13,10 +13,10 @@ from torch import Tensor
 from megaportraits.data.clips import Clip
 from megaportraits.data.crop import SquareCrop
 from megaportraits.data.faces import FaceTracker, PersonMatte
+from megaportraits.data.regions import check_landmarks
 from megaportraits.data.track import video_square
 from megaportraits.data.video import read_frames
 from megaportraits.errors import UserError
-from megaportraits.evaluate.regions import check_landmarks
 from megaportraits.tensors import HeadPose, over_grey
 
 LANDMARKS = 468

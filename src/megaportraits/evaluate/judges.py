@@ -18,10 +18,10 @@ from megaportraits.config import EvaluateConfig
 from megaportraits.data.alignment import aligned_face, five_point_face
 from megaportraits.data.faces import FaceTracker
 from megaportraits.data.keypoints import select
+from megaportraits.data.regions import regions
 from megaportraits.evaluate.frames import LANDMARKS, Frames
 from megaportraits.evaluate.poses import load_pose_net
 from megaportraits.evaluate.protocols import Sample
-from megaportraits.evaluate.regions import regions
 from megaportraits.geometry import rotation_error_deg
 from megaportraits.losses.pretrained import load_frozen
 from megaportraits.metrics import eye_opening, landmark_error, mouth_opening

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from megaportraits.data.regions import CHIN, TOP, regions
 from megaportraits.evaluate.judges import Columns, Judge
 from megaportraits.evaluate.protocols import Sample
-from megaportraits.evaluate.regions import CHIN, TOP, regions
 from megaportraits.metrics import l1, masked_mean, movement, psnr_db, ssim_map
 
 MOST_DB = 100.0

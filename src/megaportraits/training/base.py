@@ -24,6 +24,7 @@ from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
 from megaportraits.losses.contrastive import cycle_loss
 from megaportraits.losses.feature_matching import feature_matching_loss
+from megaportraits.losses.parts import parts_loss
 from megaportraits.models.base import BaseModel, checked_load
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey, stack
@@ -89,6 +90,9 @@ class BaseStage:
         if config.pose:
             _, tensors = read_model(config.pose, "pose")
             checked_load(self.generator.motion_encoder.pose, tensors, config.pose)
+        if config.expression:
+            _, tensors = read_model(config.expression, "expression")
+            checked_load(self.generator.motion_encoder.expression, tensors, config.expression)
         if not (config.start_from or config.pose):
             raise UserError("no head pose net came; give --pose (a checkpoint of `train pose`) or --start-from")
 
@@ -106,6 +110,8 @@ class BaseStage:
         terms: Terms = self.critics.terms(done.painted, done.wanted, done.driver_motion.pose, pair.driver.keypoints)
         if weights.reconstruction > 0:
             terms["reconstruction"] = (F.l1_loss(done.painted, done.wanted), weights.reconstruction)
+        if weights.parts > 0:
+            terms["parts"] = (parts_loss(done.painted, done.wanted, pair.driver.keypoints), weights.parts)
         if done.prediction.matte is not None and weights.matte > 0:
             terms["matte"] = (F.l1_loss(done.prediction.matte, pair.driver.matte), weights.matte)
         if self.discriminator is not None:

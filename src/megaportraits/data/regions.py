@@ -1,4 +1,4 @@
-"""Where pictures are scored: masks from the target's landmarks, never from a method's result.
+"""Regions of a face that are scored and that losses weigh: masks from the true landmarks, never from a result.
 
 Landmarks are in crop coordinates (`geometry.py`), numbered by MediaPipe.
 """
@@ -44,16 +44,21 @@ def regions(
     landmarks: Float[Tensor, "T L 2"], landmark_ids: Sequence[int], matte: Float[Tensor, "T 1 S S"] | None, size: int
 ) -> dict[str, Float[Tensor, "T 1 S S"]]:
     """The masks of frames by name: "mouth", "eyes", and "head" where a matte is given, else "face"."""
+    face = hull_mask(landmarks, size) if matte is None else head_region(landmarks, landmark_ids, matte)
+    return {"face" if matte is None else "head": face, **boxes(landmarks, landmark_ids, size)}
+
+
+def boxes(
+    landmarks: Float[Tensor, "T L 2"], landmark_ids: Sequence[int], size: int
+) -> dict[str, Float[Tensor, "T 1 S S"]]:
+    """The masks "mouth" and "eyes"; empty where a landmark that they need is NaN."""
     rows = {number: i for i, number in enumerate(landmark_ids)}
-    up = landmarks[:, rows[TOP]] - landmarks[:, rows[CHIN]]
-    margin = _BOX_MARGIN * up.norm(dim=-1)
+    margin = _BOX_MARGIN * (landmarks[:, rows[TOP]] - landmarks[:, rows[CHIN]]).norm(dim=-1)
 
     def box(ids: Sequence[int]) -> Tensor:
         return box_mask(landmarks[:, [rows[i] for i in ids]], margin, size)
 
-    face = hull_mask(landmarks, size) if matte is None else head_region(landmarks, landmark_ids, matte)
-    name = "face" if matte is None else "head"
-    return {name: face, "mouth": box(MOUTH), "eyes": torch.maximum(box(EYES[0]), box(EYES[1]))}
+    return {"mouth": box(MOUTH), "eyes": torch.maximum(box(EYES[0]), box(EYES[1]))}
 
 
 def head_region(

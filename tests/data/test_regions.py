@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from megaportraits import geometry
+from megaportraits.data.regions import box_mask, check_landmarks, hull_mask, regions
 from megaportraits.errors import UserError
-from megaportraits.evaluate.regions import box_mask, check_landmarks, hull_mask, regions
 
 SIZE = 64
 IDS = tuple(range(468))
