@@ -33,7 +33,8 @@ COMMANDS = {
     "train identity": Command("megaportraits.training.identity:train_identity", "train the recognition net"),
     "train gaze": Command("megaportraits.training.gaze:train_gaze", "train the gaze and blink net"),
     "train base": Command("megaportraits.training.base:train_base", "train the base model"),
-    "evaluate": Command("megaportraits.evaluate.command:evaluate", "score a model against right answers"),
+    "evaluate": Command("megaportraits.evaluate.command:evaluate", "score a model, baselines and other systems"),
+    "compare": Command("megaportraits.evaluate.compare:compare", "show what changed between two evaluations"),
 }
 
 

@@ -1,6 +1,7 @@
-"""Writing files so that nothing half-written is ever left behind."""
+"""Writing files so that nothing half-written is ever left behind, and telling files apart."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -46,3 +47,9 @@ def _move(temporary: Path, target: Path) -> None:
         os.replace(temporary, target)
     except OSError as error:
         raise UserError(f"cannot write {target} ({error.strerror}); choose another output path") from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,9 @@
 """What the judges say of results whose faults are known."""
 
+import hashlib
+from dataclasses import replace
+from types import FunctionType
+
 import pytest
 import torch
 from torch import nn
@@ -7,8 +11,21 @@ from torch import nn
 from megaportraits import geometry
 from megaportraits.checkpoint import write_model
 from megaportraits.config import EvaluateConfig, GazeNetConfig, IdentityNetConfig, preset, to_dict
+from megaportraits.data import keypoints
 from megaportraits.errors import UserError
-from megaportraits.evaluate.judges import GazeJudge, LikenessJudge, LpipsJudge, PoseJudge, embedder, open_judges
+from megaportraits.evaluate.face_reader import FaceReader
+from megaportraits.evaluate.judges import (
+    FeatureJudge,
+    GazeJudge,
+    LandmarkJudge,
+    LikenessJudge,
+    LpipsJudge,
+    PoseJudge,
+    embedder,
+    flicker,
+    open_judges,
+)
+from megaportraits.evaluate.networks import networks_missing, networks_used
 from megaportraits.evaluate.protocols import Sample, load_samples
 from megaportraits.models.gaze import GazeNet
 from megaportraits.models.identity import IdentityNet
@@ -18,7 +35,17 @@ from megaportraits.tensors import HeadPose
 
 @pytest.fixture(scope="module")
 def sample(crossed_clips) -> Sample:
-    return load_samples(EvaluateConfig(str(crossed_clips), "out", count=1, frames=3), 64)[0]
+    return load_samples(EvaluateConfig(str(crossed_clips), "out", count=1, frames=3), "truth", 64)[0]
+
+
+class Told(FaceReader):
+    """A reader of faces that knows the landmarks already: of each call the next."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def landmarks(self, pictures):
+        return self.answers.pop(0)
 
 
 class Turned(HeadPoseNet):
@@ -48,37 +75,103 @@ def test_gaze_error_is_zero_for_the_answer_only(sample):
     assert judge(sample, answer.flip(-1))["eyes_gaze_deg"].min() > 1e-2
 
 
-def test_lpips_sees_nothing_outside_the_head(sample):
-    class Difference(nn.Module):
-        def forward(self, a, b):
-            return (a - b).abs().sum((1, 2, 3))
+class Difference(nn.Module):
+    def forward(self, a, b):
+        return (a - b).abs().sum((1, 2, 3))
 
+
+def test_lpips_is_taken_raw_and_without_what_is_outside_the_head(sample):
     judge, answer = LpipsJudge(Difference()), sample.target.over_grey()
     corner = answer.clone()
     corner[..., -4:, -4:] = 1.0
-    assert judge(sample, corner)["head_lpips"].tolist() == [0.0] * 3
+    found = judge(sample, corner)
+    assert found["head_lpips"].tolist() == [0.0] * 3
+    assert found["raw_lpips"].min() > 1.0
     assert judge(sample, 1 - answer)["head_lpips"].min() > 1.0
 
 
-def test_likeness_is_one_for_the_source_itself(sample, tmp_path):
+def test_feature_distances_are_of_each_frame_by_itself(sample):
+    class Colours(nn.Module):
+        def forward(self, rgb):
+            return [rgb]
+
+    answer = sample.target.over_grey()
+    result = answer.clone()
+    result[1] = 1 - result[1]
+    found = FeatureJudge(Colours())(sample, result)["raw_squeezenet"]
+    assert found[[0, 2]].tolist() == [0.0, 0.0]
+    assert found[1] > 0
+
+
+def test_likeness_is_to_the_source_and_leak_to_the_driver(sample):
+    def colours(pictures):
+        return nn.functional.normalize(pictures.mean((2, 3)), dim=-1)
+
+    judge, count = LikenessJudge(colours), len(sample.driver.numbers)
+    as_source = judge(sample, sample.source.over_grey().expand(count, -1, -1, -1))
+    as_driver = judge(sample, sample.driver.over_grey())
+    assert as_source["face_csim"].tolist() == pytest.approx([1.0] * count)
+    assert as_driver["face_leak"].tolist() == pytest.approx([1.0] * count)
+    assert as_source["face_leak"].max() < 0.9999
+    alone = Sample(0, "alone", sample.source, sample.target, sample.target)
+    assert set(judge(alone, sample.target.over_grey())) == {"face_csim"}
+
+
+def test_our_recogniser_finds_the_face_by_the_pose_net(sample, tmp_path):
     config = IdentityNetConfig(base=8, input_px=32, embedding=16)
     torch.manual_seed(0)
     write_model(tmp_path, "identity", to_dict(config), IdentityNet(config).state_dict(), {})
-    judge = LikenessJudge(embedder(str(tmp_path), HeadPoseNet(preset("tiny").motion)))
-    itself = Sample("itself", sample.source, sample.source, sample.source)
-    same = judge(itself, sample.source.over_grey())["face_csim"]
-    other = judge(itself, 1 - sample.source.over_grey())["face_csim"]
-    assert same.item() == pytest.approx(1.0, abs=1e-4)
-    assert other.item() < 0.999
+    embed = embedder(str(tmp_path), HeadPoseNet(preset("tiny").motion), Told())
+    faces = embed(sample.target.over_grey())
+    torch.testing.assert_close(faces.norm(dim=-1), torch.ones(3))
 
 
-def test_judges_follow_settings_and_data(crossed_clips, sample, tmp_path):
+def test_flicker_needs_neighbours(sample):
+    still = sample.target.over_grey()[:1].expand(3, -1, -1, -1)
+    jump = still.clone()
+    jump[1] = (jump[1] + 0.25) % 1
+    assert flicker(sample, still)["raw_flicker"].isnan().all()
+    frames = replace(sample.target, numbers=(4, 5, 6))
+    close = Sample(0, "close", sample.source, frames, frames)
+    assert flicker(close, still)["raw_flicker"].tolist()[1] == 0
+    assert flicker(close, jump)["raw_flicker"][1] > 0.2
+    assert flicker(close, jump)["raw_flicker"].isnan().tolist() == [True, False, True]
+
+
+def test_expression_error_does_not_ask_whose_face_it_is(sample):
+    """A face of other proportions that acts alike has no error, one that does not act has one."""
+    wanted = torch.from_numpy(geometry.mean_head()[:, :2]).float().repeat(3, 1, 1)
+    wanted[1, list(keypoints.OUTER_LIPS[1:10]), 1] += 0.1
+    wanted[1, list(keypoints.INNER_LIPS[1:10]), 1] += 0.1
+    picture = sample.target.over_grey()
+    alike = LandmarkJudge(Told(1.3 * wanted, wanted))(sample, picture)
+    still = LandmarkJudge(Told(wanted[:1].repeat(3, 1, 1), wanted))(sample, picture)
+    assert alike["face_expression"].max() < 1e-4
+    assert still["face_expression"].min() > 0.005
+    crossed = Sample(0, "crossed", sample.source, sample.driver, None)
+    assert "mouth_landmarks" not in LandmarkJudge(Told(wanted, wanted))(crossed, picture)
+
+
+def test_judges_follow_settings(crossed_clips, tmp_path):
     net = HeadPoseNet(preset("tiny").motion).eval()
-    config = EvaluateConfig(str(crossed_clips), "out")
-    with open_judges(config, net, [sample]) as judges:
-        assert [type(judge) for judge in judges] == [PoseJudge]
+    with open_judges(EvaluateConfig(str(crossed_clips), "out"), net) as judges:
+        assert [type(judge) for judge in judges] == [PoseJudge, FunctionType, LandmarkJudge]
         assert judges[0].network is net
-    for option in ("pose_net", "gaze_net", "recogniser", "lpips"):
+    for option in ("pose_net", "gaze_net", "recogniser", "lpips", "squeezenet", "iqa"):
         missing = EvaluateConfig(str(crossed_clips), "out", **{option: str(tmp_path / "absent")})
-        with pytest.raises(UserError, match="absent"), open_judges(missing, net, [sample]):
+        with pytest.raises(UserError, match="absent"), open_judges(missing, net):
             pass
+
+
+def test_networks_are_named_with_their_hash_or_missed(tmp_path, random_weights):
+    (tmp_path / "net.pth").write_bytes(b"abc")
+    config = EvaluateConfig("data", "out", lpips=str(tmp_path / "net.pth"), step=1)
+    used = networks_used(config, random_weights)
+    assert used["lpips"] == {"file": "net.pth", "sha256": hashlib.sha256(b"abc").hexdigest()}
+    assert set(used) == {"lpips", "pose_deg"}
+    missing = networks_missing(config)
+    assert set(missing) == {"gaze_deg", "squeezenet", "csim", "leak", "fid", "kid", "iqa"}
+    assert "--inception" in missing["fid"]
+    assert "flicker" in networks_missing(replace(config, step=0))
+    with pytest.raises(UserError, match="there is no file"):
+        networks_used(replace(config, lpips=str(tmp_path / "absent")), random_weights)

@@ -8,7 +8,7 @@ from megaportraits.config import EvaluateConfig
 from megaportraits.data.clips import find_clips
 from megaportraits.errors import UserError
 from megaportraits.evaluate.frames import spread
-from megaportraits.evaluate.protocols import load_samples, truth_pairs
+from megaportraits.evaluate.protocols import cross_pairs, holds_truth, load_samples, truth_pairs
 
 
 def test_spread_is_even_and_bounded():
@@ -35,24 +35,52 @@ def test_truth_pairs_follow_the_seed_and_use_every_source(crossed_clips):
 
 
 def test_truth_samples_share_frame_numbers(crossed_clips):
-    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", count=4, frames=3), 64)
+    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", count=4, frames=3), "truth", 64)
     assert [s.driver.numbers for s in samples] == [s.target.numbers for s in samples] == [(0, 2, 3)] * 4
     assert all(s.source.rgb.shape == (1, 3, 64, 64) for s in samples)
 
 
 def test_self_samples_drive_with_later_frames(crossed_clips):
-    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", protocol="self", count=2), 64)
+    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", count=2), "self", 64)
     assert len(samples) == 2
     assert samples[0].source.numbers == (0,)
     assert samples[0].target.numbers == (1, 2, 3)
 
 
-@pytest.mark.parametrize("protocol", ["truth", "self"])
+def test_cross_samples_have_two_people_and_no_answer(crossed_clips):
+    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", count=100, frames=3), "cross", 64)
+    assert len(samples) == 6 * 4
+    for sample in samples:
+        source, driver = sample.name.split(" by ")
+        assert source.split("_")[0] != driver.split("_")[0]
+        assert sample.target is None
+        assert sample.wanted is sample.driver
+        assert (sample.source.numbers, sample.driver.numbers) == ((0,), (0, 2, 3))
+    assert [s.number for s in samples] == list(range(24))
+
+
+def test_frames_are_neighbours_where_asked(crossed_clips):
+    samples = load_samples(EvaluateConfig(str(crossed_clips), "out", count=1, frames=2, step=1), "self", 64)
+    assert samples[0].target.numbers == (1, 2)
+
+
+def test_one_person_cannot_be_crossed(crossed_clips):
+    alone = {p: "anna" for p in find_clips([crossed_clips])}
+    with pytest.raises(UserError, match="all files are of one person"):
+        cross_pairs(alone, 5, seed=0)
+
+
+def test_the_truth_is_looked_for(crossed_clips, tmp_path):
+    assert holds_truth(EvaluateConfig(str(crossed_clips), "out"))
+    assert not holds_truth(EvaluateConfig(str(tmp_path), "out"))
+
+
+@pytest.mark.parametrize("protocol", ["truth", "self", "cross"])
 def test_folders_without_clips_are_refused(tmp_path, protocol):
     with pytest.raises(UserError, match=r"no .*clips"):
-        load_samples(EvaluateConfig(str(tmp_path), "out", protocol=protocol), 64)
+        load_samples(EvaluateConfig(str(tmp_path), "out"), protocol, 64)
     with pytest.raises(UserError, match="no folder"):
-        load_samples(EvaluateConfig(str(tmp_path / "absent"), "out", protocol=protocol), 64)
+        load_samples(EvaluateConfig(str(tmp_path / "absent"), "out"), protocol, 64)
 
 
 def test_identities_without_a_common_motion_are_refused(crossed_clips):
@@ -63,7 +91,7 @@ def test_identities_without_a_common_motion_are_refused(crossed_clips):
 
 def test_other_splits_are_refused(crossed_clips: Path):
     with pytest.raises(UserError, match="no train clips"):
-        load_samples(EvaluateConfig(str(crossed_clips), "out", split="train"), 64)
+        load_samples(EvaluateConfig(str(crossed_clips), "out", split="train"), "truth", 64)
 
 
 def test_nonsense_counts_are_refused():

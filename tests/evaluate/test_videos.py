@@ -16,7 +16,7 @@ from megaportraits.errors import UserError
 from megaportraits.evaluate.judges import open_judges
 from megaportraits.evaluate.methods import all_methods
 from megaportraits.evaluate.protocols import load_samples
-from megaportraits.evaluate.scores import faceless, score, score_answer
+from megaportraits.evaluate.scores import score, score_wanted
 
 
 @pytest.fixture
@@ -28,49 +28,48 @@ def videos(tmp_path: Path) -> Path:
 
 
 def test_video_samples_and_scores(videos, random_weights):
-    samples = load_samples(EvaluateConfig(str(videos), "out", protocol="self", frames=2), 64)
+    samples = load_samples(EvaluateConfig(str(videos), "out", frames=2), "self", 64)
     assert [s.name for s in samples] == ["person.mp4"]
     source, target = samples[0].source, samples[0].target
     assert source.numbers == (0,)
     assert len(target.numbers) == 2
-    assert target.pose is None
+    assert not target.rendered
     assert target.landmarks.abs().max() < 1
     assert 0.1 < target.foreground().mean() < 0.9
     animator = Animator.load(random_weights, "cpu")
-    for name, method in all_methods(animator, samples, cross=False).items():
+    for name, method in all_methods(animator, samples, EvaluateConfig(str(videos), "out")).items():
         rows = score(samples[0], name, method(samples[0]))
         assert [row.frame for row in rows] == list(target.numbers)
         assert "face_psnr_db" in rows[0].scores
 
 
 def test_landmarks_of_the_answer_are_right_and_of_no_face_unknown(videos, random_weights):
-    config = EvaluateConfig(str(videos), "out", protocol="self", frames=2)
-    samples = load_samples(config, 128)
+    config = EvaluateConfig(str(videos), "out", frames=2)
+    samples = load_samples(config, "self", 128)
     net = Animator.load(random_weights, "cpu").model.motion_encoder.pose
-    with open_judges(config, net, samples) as judges:
-        answer = score_answer(samples[0], judges)
+    with open_judges(config, net) as judges:
+        answer = score_wanted(samples[0], judges)
         wall = score(samples[0], "wall", torch.full((2, 3, 128, 128), 0.5), judges)
     for row in answer:
-        assert row.scores["mouth_landmarks"] < 0.1
-        assert row.scores["eyes_landmarks"] < 0.1
+        assert row.scores["mouth_landmarks"] == row.scores["eyes_landmarks"] == row.scores["face_expression"] == 0
         assert 0.0 <= row.scores["mouth_opening"] < 0.3
-    assert faceless(answer + wall) == {"right answer": (0, 2), "wall": (2, 2)}
-    assert all(row.scores["eyes_opening"] is None for row in wall)
+    for name in ("eyes_opening", "mouth_landmarks", "face_expression"):
+        assert all(row.scores[name] is None for row in wall)
     assert all(row.scores["face_psnr_db"] is not None for row in wall)
 
 
 def test_video_without_a_face_is_refused(tmp_path):
     write_video(tmp_path / "wall.mp4", [np.full((64, 64, 3), 120, np.uint8)] * 3, 25)
     with pytest.raises(UserError, match="no face"):
-        load_samples(EvaluateConfig(str(tmp_path), "out", protocol="self"), 64)
+        load_samples(EvaluateConfig(str(tmp_path), "out"), "self", 64)
 
 
 def test_videos_have_no_cross_truth(videos):
     with pytest.raises(UserError, match=r"no .*clips"):
-        load_samples(EvaluateConfig(str(videos), "out", protocol="truth"), 64)
+        load_samples(EvaluateConfig(str(videos), "out"), "truth", 64)
 
 
 def test_broken_video_is_refused(videos):
     shutil.copy(Path(__file__), videos / "text.mp4")
     with pytest.raises(UserError, match="not a video"):
-        load_samples(EvaluateConfig(str(videos), "out", protocol="self"), 64)
+        load_samples(EvaluateConfig(str(videos), "out"), "self", 64)

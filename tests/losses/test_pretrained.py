@@ -13,7 +13,7 @@ from weight_files import OFFICIAL, saved, squeezenet_caffe, tensors
 
 from megaportraits.errors import UserError
 from megaportraits.losses import pretrained
-from megaportraits.losses.frozen import alexnet, features, lpips, mobilefacenet, squeezenet, vgg
+from megaportraits.losses.frozen import alexnet, features, inception, lpips, mobilefacenet, squeezenet, vgg
 from megaportraits.losses.pretrained import NETWORKS, load_frozen, variable
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/frozen-nets.md"
@@ -43,7 +43,7 @@ def official(name: str, folder: Path) -> Path:
 
 def used(name: str) -> dict[str, torch.Tensor]:
     """The tensors that a network needs of its file."""
-    heads = ("classifier.", "fc6.", "fc7.", "fc8.")
+    heads = ("classifier.", "fc.", "fc6.", "fc7.", "fc8.")
     return {k: v for k, v in tensors(OFFICIAL[name]).items() if not k.startswith(heads)}
 
 
@@ -57,6 +57,7 @@ def test_every_network_has_its_true_list():
     assert {n: len(s) for n, s in OFFICIAL.items()} == {
         "vgg19": 38, "vgg16": 32, "vggface": 32, "squeezenet1_0": 52, "squeezenet1_1": 52, "alexnet": 16,
         "lpips": 5, "lpips_vgg": 5, "lpips_squeeze": 7, "mobilefacenet": 333,
+        "inception": 566, "hyperiqa": 355,
     }  # fmt: skip
 
 
@@ -102,6 +103,15 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(name, tmp_path, mon
         torch.save(saved(name, held), tmp_path / "broken.pth")
         with pytest.raises(UserError, match=fault.replace(".", r"\.")):
             load_frozen(name, tmp_path / "broken.pth")
+
+
+@pytest.mark.parametrize("name", ["inception", "hyperiqa"])
+def test_files_older_than_the_counters_of_batch_norm_load(name, tmp_path):
+    held = {k: v for k, v in used(name).items() if not k.endswith("num_batches_tracked")}
+    torch.save(held, tmp_path / "old.pth")
+    state = load_frozen(name, tmp_path / "old.pth").state_dict()
+    assert {k for k, v in state.items() if v.dtype == torch.int64} == used(name).keys() - held.keys()
+    assert not any(v.is_meta for v in state.values())
 
 
 def test_long_lists_of_faults_are_cut(tmp_path):
@@ -191,6 +201,7 @@ def test_the_guide_has_each_network():
         (features.CAFFE, (0.0 - 104.0, 127.5 - 117.0, 255.0 - 123.0)),
         (vgg.FACES, (255.0 - 129.186279296875, 127.5 - 104.76238250732422, 0.0 - 93.59396362304688)),
         (mobilefacenet.INPUT, (127.5 / 128, 0.0, -127.5 / 128)),
+        (inception.INPUT, (1.0, 0.0, -1.0)),
     ],
 )
 def test_preprocessing_of_orange(preprocessing, wanted):

@@ -37,6 +37,59 @@ MOBILEFACENET_BLOCKS = (
     # in, inner, out
     *[(64, 128, 64)] * 5, (64, 256, 128), *[(128, 256, 128)] * 6, (128, 512, 128), *[(128, 256, 128)] * 2,
 )  # fmt: skip
+INCEPTION = {
+    # convolutions of each block: channels out, channels in, height, width
+    "": {
+        "Conv2d_1a_3x3": (32, 3, 3, 3), "Conv2d_2a_3x3": (32, 32, 3, 3), "Conv2d_2b_3x3": (64, 32, 3, 3),
+        "Conv2d_3b_1x1": (80, 64, 1, 1), "Conv2d_4a_3x3": (192, 80, 3, 3),
+    },
+    **{
+        f"Mixed_5{letter}.": {
+            "branch1x1": (64, i, 1, 1), "branch5x5_1": (48, i, 1, 1), "branch5x5_2": (64, 48, 5, 5),
+            "branch3x3dbl_1": (64, i, 1, 1), "branch3x3dbl_2": (96, 64, 3, 3), "branch3x3dbl_3": (96, 96, 3, 3),
+            "branch_pool": (pooled, i, 1, 1),
+        }
+        for letter, i, pooled in (("b", 192, 32), ("c", 256, 64), ("d", 288, 64))
+    },
+    "Mixed_6a.": {
+        "branch3x3": (384, 288, 3, 3), "branch3x3dbl_1": (64, 288, 1, 1), "branch3x3dbl_2": (96, 64, 3, 3),
+        "branch3x3dbl_3": (96, 96, 3, 3),
+    },
+    **{
+        f"Mixed_6{letter}.": {
+            "branch1x1": (192, 768, 1, 1),
+            "branch7x7_1": (w, 768, 1, 1), "branch7x7_2": (w, w, 1, 7), "branch7x7_3": (192, w, 7, 1),
+            "branch7x7dbl_1": (w, 768, 1, 1), "branch7x7dbl_2": (w, w, 7, 1), "branch7x7dbl_3": (w, w, 1, 7),
+            "branch7x7dbl_4": (w, w, 7, 1), "branch7x7dbl_5": (192, w, 1, 7),
+            "branch_pool": (192, 768, 1, 1),
+        }
+        for letter, w in (("b", 128), ("c", 160), ("d", 160), ("e", 192))
+    },
+    "Mixed_7a.": {
+        "branch3x3_1": (192, 768, 1, 1), "branch3x3_2": (320, 192, 3, 3), "branch7x7x3_1": (192, 768, 1, 1),
+        "branch7x7x3_2": (192, 192, 1, 7), "branch7x7x3_3": (192, 192, 7, 1), "branch7x7x3_4": (192, 192, 3, 3),
+    },
+    **{
+        f"Mixed_7{letter}.": {
+            "branch1x1": (320, i, 1, 1), "branch3x3_1": (384, i, 1, 1), "branch3x3_2a": (384, 384, 1, 3),
+            "branch3x3_2b": (384, 384, 3, 1), "branch3x3dbl_1": (448, i, 1, 1), "branch3x3dbl_2": (384, 448, 3, 3),
+            "branch3x3dbl_3a": (384, 384, 1, 3), "branch3x3dbl_3b": (384, 384, 3, 1), "branch_pool": (192, i, 1, 1),
+        }
+        for letter, i in (("b", 1280), ("c", 2048))
+    },
+}  # fmt: skip
+RESNET50_STAGES = ((3, 64, 64), (4, 256, 128), (6, 512, 256), (3, 1024, 512))
+"""Blocks, channels in, inner channels; four times as many come out."""
+HYPERIQA_HEADS = {
+    "res.lda1_fc": (16, 1024), "res.lda2_fc": (16, 512), "res.lda3_fc": (16, 256), "res.lda4_fc": (176, 2048),
+    "conv1.0": (1024, 2048, 1, 1), "conv1.2": (512, 1024, 1, 1), "conv1.4": (112, 512, 1, 1),
+    "fc1w_conv": (512, 112, 3, 3), "fc1b_fc": (112, 112), "fc2w_conv": (128, 112, 3, 3), "fc2b_fc": (56, 112),
+    "fc3w_conv": (32, 112, 3, 3), "fc3b_fc": (28, 112), "fc4w_conv": (8, 112, 3, 3), "fc4b_fc": (14, 112),
+    "fc5w_fc": (14, 112), "fc5b_fc": (1, 112),
+}  # fmt: skip
+HYPERIQA_BIASLESS = {
+    "res.lda1_pool.0": (16, 256, 1, 1), "res.lda2_pool.0": (32, 512, 1, 1), "res.lda3_pool.0": (64, 1024, 1, 1)
+}  # fmt: skip
 
 
 def _affine(name: str, *weight: int) -> Shapes:
@@ -112,6 +165,28 @@ def mobilefacenet() -> Shapes:
     return shapes
 
 
+def inception() -> Shapes:
+    shapes: Shapes = {}
+    for block, convolutions in INCEPTION.items():
+        for name, weight in convolutions.items():
+            shapes |= {f"{block}{name}.conv.weight": weight} | _norm(f"{block}{name}.bn", weight[0])
+    return shapes | _affine("fc", 1008, 2048)
+
+
+def hyperiqa() -> Shapes:
+    shapes = {"res.conv1.weight": (64, 3, 7, 7)} | _norm("res.bn1", 64)
+    for stage, (count, inputs, width) in enumerate(RESNET50_STAGES, 1):
+        for block in range(count):
+            name, channels = f"res.layer{stage}.{block}", 4 * width if block else inputs
+            shapes |= {f"{name}.conv1.weight": (width, channels, 1, 1)} | _norm(f"{name}.bn1", width)
+            shapes |= {f"{name}.conv2.weight": (width, width, 3, 3)} | _norm(f"{name}.bn2", width)
+            shapes |= {f"{name}.conv3.weight": (4 * width, width, 1, 1)} | _norm(f"{name}.bn3", 4 * width)
+        name = f"res.layer{stage}.0.downsample"
+        shapes |= {f"{name}.0.weight": (4 * width, inputs, 1, 1)} | _norm(f"{name}.1", 4 * width)
+    shapes |= {f"{name}.weight": weight for name, weight in HYPERIQA_BIASLESS.items()}
+    return shapes | {k: s for name, weight in HYPERIQA_HEADS.items() for k, s in _affine(name, *weight).items()}
+
+
 OFFICIAL: dict[str, Shapes] = {
     "vgg19": vgg("vgg19"),
     "vgg16": vgg("vgg16"),
@@ -121,6 +196,8 @@ OFFICIAL: dict[str, Shapes] = {
     "alexnet": alexnet(),
     **{name: lpips(name) for name in LPIPS_CHANNELS},
     "mobilefacenet": mobilefacenet(),
+    "inception": inception(),
+    "hyperiqa": hyperiqa(),
 }
 
 

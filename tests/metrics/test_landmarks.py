@@ -5,7 +5,15 @@ import torch
 
 from megaportraits import geometry
 from megaportraits.data.keypoints import INNER_LIPS, LEFT_EYE, RIGHT_EYE
-from megaportraits.metrics import eye_distance, eye_opening, landmark_error, mouth_opening, movement
+from megaportraits.metrics import (
+    expression_measures,
+    expression_movement,
+    eye_distance,
+    eye_opening,
+    landmark_error,
+    mouth_opening,
+    movement,
+)
 from megaportraits.metrics.landmarks import EYES, MOUTH
 
 
@@ -55,3 +63,27 @@ def test_movement_is_in_face_heights(face):
     height = (face[0, 10] - face[0, 152]).norm().item()
     after = torch.cat([face, face + torch.tensor([0.0, 0.05 * height])])
     assert movement(face, after).tolist() == pytest.approx([0.0, 0.05], rel=1e-4)
+
+
+def test_expression_movement_leaves_the_head_out(face):
+    """A head that turns, tilts, grows and moves in the plane, and one that is foreshortened, do not act."""
+    turn = torch.tensor([[0.8, -0.3], [0.3, 0.8]])
+    squeezed = torch.tensor([[0.7, 0.0], [0.0, 1.0]])
+    for map_ in (turn, squeezed):
+        moved = face @ map_ + torch.tensor([0.1, -0.2])
+        assert expression_movement(face, moved, range(468)).item() == pytest.approx(0.0, abs=1e-5)
+    talking = pulled_apart(face, INNER_LIPS, 0.2)
+    assert expression_movement(face, talking, range(468)).item() > 0.01
+    assert expression_movement(face, talking @ turn, range(468)) > expression_movement(face, face @ turn, range(468))
+
+
+def test_expression_measures_do_not_depend_on_place_roll_and_size(face):
+    angle = torch.tensor(0.4)
+    roll = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
+    measures = expression_measures(face)
+    torch.testing.assert_close(expression_measures(1.7 * face @ roll + 3.0), measures, atol=1e-4, rtol=0)
+    smiling = face.clone()
+    smiling[:, [61, 291], 1] -= 0.05
+    change = expression_measures(smiling) - measures
+    assert change[0, 2] > 0.05
+    assert change[0, 3:].abs().max() < 1e-6

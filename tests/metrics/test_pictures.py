@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from megaportraits.metrics import l1, masked_mean, psnr_db, ssim, ssim_map
+from megaportraits.metrics import l1, masked_mean, ms_ssim, psnr_db, ssim, ssim_map
 
 FULL = torch.ones(2, 1, 32, 32)
 
@@ -79,3 +79,27 @@ def test_ssim_agrees_with_torchmetrics():
         [0.4073656863221425, 0.4612103822663845, 0.02576353008008106], abs=1e-9
     )
     assert psnr_db(a, b, everywhere).item() == pytest.approx(23.41190018008984, abs=1e-5)
+
+
+def test_ms_ssim_of_equal_pictures_of_flat_ones_and_of_opposites(generator):
+    """Flat pictures differ only in luminance, which the coarsest scale weighs with 0.1333; opposites agree nowhere."""
+    noise = torch.rand(3, 176, 200, generator=generator, dtype=torch.float64)
+    a = torch.stack([noise, torch.full_like(noise, 0.2), noise])
+    b = torch.stack([noise, torch.full_like(noise, 0.6), 1 - noise])
+    luminance = (2 * 0.2 * 0.6 + 0.01**2) / (0.2**2 + 0.6**2 + 0.01**2)
+    assert ms_ssim(a, b).tolist() == pytest.approx([1.0, luminance**0.1333, 0.0], abs=1e-6)
+
+
+def test_ms_ssim_of_less_contrast_at_the_finest_scale():
+    """A chessboard of single pixels is flat at all scales but the finest, which is weighed with 0.0448."""
+    y, x = torch.meshgrid(torch.arange(192), torch.arange(192), indexing="ij")
+    board = ((y + x) % 2 - 0.5).double().expand(1, 3, -1, -1)
+    c, (strong, weak) = 0.03**2, (0.4, 0.1)
+    wanted = ((2 * strong * weak * 0.25 + c) / ((strong**2 + weak**2) * 0.25 + c)) ** 0.0448
+    assert ms_ssim(0.5 + strong * board, 0.5 + weak * board).item() == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [(175, 400), (400, 175), (64, 64)])
+def test_pictures_too_small_for_five_scales_have_no_ms_ssim(size):
+    flat = torch.full((2, 3, *size), 0.5)
+    assert ms_ssim(flat, flat).isnan().tolist() == [True, True]

@@ -114,3 +114,12 @@ def test_heads_turn_as_far_as_promised():
     yaw = np.concatenate([sample_motion(np.random.default_rng(i), 200).head_deg[:, 0] for i in range(40)])
     assert np.abs(yaw).max() > 45
     assert np.abs(yaw).max() <= 52
+
+
+def test_a_gain_makes_expressions_stronger_and_leaves_the_rest():
+    calm, vivid = (sample_motion(np.random.default_rng(3), 200, gain) for gain in (1.0, 3.0))
+    for name in ("head_deg", "torso_deg", "torso_shift_dm", "gaze_deg"):
+        np.testing.assert_array_equal(getattr(calm, name), getattr(vivid, name))
+    assert (vivid.controls >= calm.controls).all()
+    assert vivid.controls.mean() > 1.2 * calm.controls.mean()
+    assert vivid.controls.max() <= 1

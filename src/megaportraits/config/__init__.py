@@ -2,8 +2,9 @@
 
 from megaportraits.config.alarms import AlarmConfig
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
+from megaportraits.config.compare import CompareConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
-from megaportraits.config.evaluate import EvaluateConfig
+from megaportraits.config.evaluate import EvaluateConfig, Protocol
 from megaportraits.config.frames import ExpressionTraining, PoseTraining
 from megaportraits.config.gaze import (
     GAZE_PRESETS,
@@ -38,6 +39,7 @@ __all__ = [
     "AppearanceConfig",
     "AugmentConfig",
     "BaseTraining",
+    "CompareConfig",
     "CriticsConfig",
     "DiscriminatorConfig",
     "DomainConfig",
@@ -62,6 +64,7 @@ __all__ = [
     "PreparePhotos",
     "PrepareVideos",
     "PresetName",
+    "Protocol",
     "WarpConfig",
     "from_dict",
     "gaze_preset",

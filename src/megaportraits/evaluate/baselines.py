@@ -38,6 +38,16 @@ def moved_by_points(
     return _read(source, torch.view_as_real(read_at))
 
 
+def similar(
+    here: Float[Tensor, "1 L 2"], there: Float[Tensor, "1 L 2"], points: Float[Tensor, "T M 2"]
+) -> Float[Tensor, "T M 2"]:
+    """Points moved by the similarity that best takes `here` to `there` (least squares)."""
+    a, b, p = _complex(here), _complex(there), _complex(points)
+    centre, centred = a.mean(1, keepdim=True), a - a.mean(1, keepdim=True)
+    turn = (centred.conj() * (b - b.mean(1, keepdim=True))).sum(1) / centred.abs().square().sum(1)
+    return torch.view_as_real(turn[:, None] * (p - centre) + b.mean(1, keepdim=True))
+
+
 def warped_by_landmarks(
     source: Float[Tensor, "1 3 S S"], source_points: Float[Tensor, "1 L 2"], target_points: Float[Tensor, "T L 2"]
 ) -> Float[Tensor, "T 3 S S"]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from megaportraits.data.clips import Clip
 from megaportraits.data.crop import SquareCrop
 from megaportraits.data.faces import FaceTracker, PersonMatte
+from megaportraits.data.recorded import truth_of
 from megaportraits.data.regions import check_landmarks
 from megaportraits.data.track import video_square
 from megaportraits.data.video import read_frames
@@ -36,15 +37,19 @@ class Frames:
     """MediaPipe's numbers of the landmarks."""
     numbers: tuple[int, ...]
     """Frame numbers in the clip or video."""
-    pose: HeadPose | None
-    """True head pose; None for videos."""
+    pose: HeadPose
+    """True head pose; of videos, the fit to MediaPipe's landmarks."""
+    rendered: bool
+    """Poses, landmarks and mattes are the renderer's truth; else they are MediaPipe's."""
 
     def pick(self, rows: Sequence[int]) -> "Frames":
         """Some of the frames."""
         index = torch.as_tensor(rows)
-        pose = self.pose and HeadPose(self.pose.rotation[index], self.pose.scale[index], self.pose.translation[index])
-        numbers = tuple(self.numbers[i] for i in rows)
-        return Frames(self.rgb[index], self.matte[index], self.landmarks[index], self.landmark_ids, numbers, pose)
+        pose = HeadPose(self.pose.rotation[index], self.pose.scale[index], self.pose.translation[index])
+        return Frames(
+            self.rgb[index], self.matte[index], self.landmarks[index], self.landmark_ids,
+            tuple(self.numbers[i] for i in rows), pose, self.rendered,
+        )  # fmt: skip
 
     def picture(self) -> Float[Tensor, "T 3 S S"]:
         """The frames in [0, 1], background included."""
@@ -65,6 +70,11 @@ def spread(first: int, last: int, count: int) -> list[int]:
     return sorted({round(x) for x in np.linspace(first, last, min(count, last - first + 1))})
 
 
+def chosen(first: int, last: int, count: int, step: int) -> list[int]:
+    """At most `count` of the frames first..last: `step` apart from the first on, or spread evenly where it is 0."""
+    return list(range(first, last + 1, step))[:count] if step else spread(first, last, count)
+
+
 def clip_frames(clip: Clip, rows: Sequence[int], size_px: int) -> Frames:
     """Frames of a rendered clip.
 
@@ -78,17 +88,17 @@ def clip_frames(clip: Clip, rows: Sequence[int], size_px: int) -> Frames:
     matte = np.stack([_resized(clip.matte[i], size_px) for i in index])
     landmarks = torch.from_numpy(truth.landmarks[index])
     ids = tuple(clip.info.landmark_ids)
-    return Frames(_channels(rgb), _channels(matte[..., None]), landmarks, ids, tuple(index), pose)
+    return Frames(_channels(rgb), _channels(matte[..., None]), landmarks, ids, tuple(index), pose, True)
 
 
-def video_frames(path: Path, count: int, size_px: int) -> Frames:
-    """At most `count` frames with a visible face, spread over a video, cropped as all videos are.
+def video_frames(path: Path, count: int, step: int, size_px: int) -> Frames:
+    """At most `count` frames with a visible face, `chosen` from a video, cropped as all videos are.
 
     Raises:
         UserError: not a readable video, or fewer than two of the frames show a face.
     """
     square = video_square(path)
-    wanted = set(spread(0, sum(1 for _ in read_frames(path)) - 1, count))
+    wanted = set(chosen(0, sum(1 for _ in read_frames(path)) - 1, count, step))
     found: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
     with FaceTracker(video=False) as tracker, PersonMatte() as person:
         for i, frame in enumerate(read_frames(path)):
@@ -96,14 +106,18 @@ def video_frames(path: Path, count: int, size_px: int) -> Frames:
             if points is not None:
                 fine = person.matte(square.cut(frame, max(_MATTE_NET_PX, size_px)))
                 matte = Image.fromarray(fine).resize((size_px, size_px), Image.Resampling.BOX)
-                rows = square.to_crop_coordinates(points[:LANDMARKS, :2])
+                rows = np.concatenate(
+                    [square.to_crop_coordinates(points[:LANDMARKS, :2]), 2 * points[:LANDMARKS, 2:] / square.side], 1
+                )
                 found.append((i, square.cut(frame, size_px), np.array(matte) * 255 + 0.5, rows))
     if len(found) < 2:
         raise UserError(f"{path} shows a face in {len(found)} of {len(wanted)} frames; give a video of a visible face")
     numbers, rgb, mattes, landmarks = zip(*found, strict=True)
     matte = np.stack(mattes).astype(np.uint8)[..., None]
-    points = torch.from_numpy(np.stack(landmarks)).float()
-    return Frames(_channels(np.stack(rgb)), _channels(matte), points, tuple(range(LANDMARKS)), numbers, None)
+    truth = truth_of(np.stack(landmarks))
+    pose = HeadPose(*(torch.from_numpy(a) for a in (truth.rotation, truth.scale, truth.translation)))
+    points, ids = torch.from_numpy(truth.landmarks), tuple(range(LANDMARKS))
+    return Frames(_channels(np.stack(rgb)), _channels(matte), points, ids, numbers, pose, False)
 
 
 def _resized(picture: UInt8[np.ndarray, "H W *c"], size_px: int) -> UInt8[np.ndarray, "S S *c"]:

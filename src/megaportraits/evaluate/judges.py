@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 
 from megaportraits.config import EvaluateConfig
@@ -19,12 +17,14 @@ from megaportraits.data.alignment import aligned_face, five_point_face
 from megaportraits.data.faces import FaceTracker
 from megaportraits.data.keypoints import select
 from megaportraits.data.regions import regions
+from megaportraits.evaluate.face_reader import FaceReader
 from megaportraits.evaluate.frames import LANDMARKS, Frames
 from megaportraits.evaluate.poses import load_pose_net
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.geometry import rotation_error_deg
+from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import load_frozen
-from megaportraits.metrics import eye_opening, landmark_error, mouth_opening
+from megaportraits.metrics import expression_measures, eye_opening, landmark_error, mouth_opening
 from megaportraits.metrics.landmarks import EYES, MOUTH
 from megaportraits.models.gaze import GazeNet, gaze_error_deg
 from megaportraits.models.identity import IdentityNet
@@ -35,35 +35,34 @@ Pictures = Float[Tensor, "T 3 S S"]
 Columns = dict[str, Float[Tensor, " T"]]
 Judge = Callable[[Sample, Pictures], Columns]
 """(sample, a method's pictures) -> columns."""
-_TRACKER_PX = 256
-"""Smaller results are enlarged to this for MediaPipe."""
 
 
 @contextlib.contextmanager
-def open_judges(config: EvaluateConfig, own_pose_net: HeadPoseNet, samples: Sequence[Sample]) -> Iterator[list[Judge]]:
-    """The judges that the settings ask for and the data allows: true poses for rendered clips, MediaPipe for videos.
+def open_judges(config: EvaluateConfig, own_pose_net: HeadPoseNet) -> Iterator[list[Judge]]:
+    """The judges that the settings ask for; MediaPipe and a head pose net always.
 
     Raises:
         UserError: a network cannot be read.
     """
     pose_net = load_pose_net(config.pose_net) if config.pose_net else own_pose_net
-    judges: list[Judge] = []
+    judges: list[Judge] = [PoseJudge(pose_net), flicker]
     if config.gaze_net:
         judges.append(GazeJudge(GazeNet.load(config.gaze_net)))
     if config.lpips:
         judges.append(LpipsJudge(load_frozen("lpips", config.lpips)))
-    if config.recogniser:
-        judges.append(LikenessJudge(embedder(config.recogniser, pose_net)))
-    with contextlib.ExitStack() as stack:
-        if samples[0].target.pose is None:
-            judges.append(LandmarkJudge(stack.enter_context(FaceTracker(video=False))))
-        else:
-            judges.insert(0, PoseJudge(pose_net))
-        yield judges
+    if config.squeezenet:
+        judges.append(FeatureJudge(load_frozen("squeezenet1_0", config.squeezenet)))
+    if config.iqa:
+        judges.append(QualityJudge(load_frozen("hyperiqa", config.iqa)))
+    with FaceTracker(video=False) as tracker:
+        faces = FaceReader(tracker)
+        if config.recogniser:
+            judges.append(LikenessJudge(embedder(config.recogniser, pose_net, faces)))
+        yield [*judges, LandmarkJudge(faces)]
 
 
 class PoseJudge:
-    """Angle between the head pose that a net sees in the result and the true one, in degrees."""
+    """Angle between the head pose that a net sees in the result and the wanted one (true, or fit to landmarks)."""
 
     def __init__(self, network: HeadPoseNet):
         self.network = network
@@ -71,53 +70,98 @@ class PoseJudge:
     @torch.inference_mode()
     def __call__(self, sample: Sample, result: Pictures) -> Columns:
         found = seen_pose(self.network, result).rotation
-        return {"head_pose_deg": rotation_error_deg(found, cast(HeadPose, sample.target.pose).rotation)}
+        return {"head_pose_deg": rotation_error_deg(found, sample.wanted.pose.rotation)}
 
 
 class GazeJudge:
-    """Angle between the gaze that a net sees in the result and in the right answer, in degrees."""
+    """Angle between the gaze that a net sees in the result and in the right answer (or driver), in degrees."""
 
     def __init__(self, network: GazeNet):
         self.network = network
 
     @torch.inference_mode()
     def __call__(self, sample: Sample, result: Pictures) -> Columns:
-        points = _keypoints(sample.target)
-        found, wanted = (self.network.look(p, points).gaze_deg for p in (result, sample.target.over_grey()))
+        points = _keypoints(sample.wanted.landmarks, sample.wanted.landmark_ids)
+        found, wanted = (self.network.look(p, points).gaze_deg for p in (result, sample.wanted.over_grey()))
         return {"eyes_gaze_deg": gaze_error_deg(found, wanted).float()}
 
 
 class LpipsJudge:
-    """LPIPS of result and right answer; everything outside the first region (head or face) is grey in both."""
+    """LPIPS of result and right answer: raw, and with everything outside the head (or face) grey in both."""
 
     def __init__(self, network: nn.Module):
         self.network = network
 
     @torch.inference_mode()
     def __call__(self, sample: Sample, result: Pictures) -> Columns:
-        target = sample.target
-        matte = None if target.pose is None else target.foreground()
-        name, mask = next(iter(regions(target.landmarks, target.landmark_ids, matte, result.shape[-1]).items()))
-        return {f"{name}_lpips": self.network(over_grey(result, mask), over_grey(target.over_grey(), mask))}
+        if sample.target is None:
+            return {}
+        return {
+            f"{name}_lpips": self.network(over_grey(result, mask), over_grey(sample.target.over_grey(), mask))
+            for name, mask in _raw_and_masked(sample.target).items()
+        }
 
 
-Embedder = Callable[[Pictures, Frames], Float[Tensor, "T D"]]
-"""Pictures and frames whose geometry they have -> embeddings of length 1."""
+class FeatureJudge:
+    """Distance between a frozen network's features of result and right answer, as the loss L_IN takes it (one scale):
+    raw, and with everything outside the head (or face) grey in both. It is not LPIPS."""
+
+    def __init__(self, network: nn.Module):
+        self.network = network
+
+    @torch.inference_mode()
+    def __call__(self, sample: Sample, result: Pictures) -> Columns:
+        if sample.target is None:
+            return {}
+        truth = sample.target.over_grey()
+        columns: Columns = {}
+        for name, mask in _raw_and_masked(sample.target).items():
+            pairs = zip(over_grey(result, mask), over_grey(truth, mask), strict=True)
+            columns[f"{name}_squeezenet"] = torch.stack(
+                [perceptual_loss(self.network, a[None], b[None], 1) for a, b in pairs]
+            )
+        return columns
+
+
+def _raw_and_masked(target: Frames) -> dict[str, Float[Tensor, "T 1 S S"]]:
+    """The whole picture, and its first region."""
+    matte = target.foreground() if target.rendered else None
+    name, mask = next(iter(regions(target.landmarks, target.landmark_ids, matte, target.rgb.shape[-1]).items()))
+    return {"raw": torch.ones_like(mask), name: mask}
+
+
+class QualityJudge:
+    """Picture quality without a reference (IQA), of the result as it is."""
+
+    def __init__(self, network: nn.Module):
+        self.network = network
+
+    @torch.inference_mode()
+    def __call__(self, sample: Sample, result: Pictures) -> Columns:
+        return {"raw_iqa": self.network(result)}
+
+
+Embedder = Callable[[Pictures], Float[Tensor, "T D"]]
+"""Pictures of faces anywhere -> embeddings of length 1; NaN where no face is found."""
 
 
 class LikenessJudge:
-    """CSIM: cosine between the embeddings of the result and of the source picture."""
+    """CSIM: cosine between the embeddings of the result and of the source picture; and, where another person drives,
+    leak: the same with the driver's. Every face is cut out where it is in its own picture."""
 
     def __init__(self, embed: Embedder):
         self.embed = embed
 
     @torch.inference_mode()
     def __call__(self, sample: Sample, result: Pictures) -> Columns:
-        known = self.embed(sample.source.over_grey(), sample.source)
-        return {"face_csim": (self.embed(result, sample.target) * known).sum(-1)}
+        found = self.embed(result)
+        columns = {"face_csim": (found * self.embed(sample.source.over_grey())).sum(-1)}
+        if sample.crossed:
+            columns["face_leak"] = (found * self.embed(sample.driver.over_grey())).sum(-1)
+        return columns
 
 
-def embedder(path: str, pose_net: HeadPoseNet) -> Embedder:
+def embedder(path: str, pose_net: HeadPoseNet, faces: FaceReader) -> Embedder:
     """A recogniser: our own from a checkpoint folder, MobileFaceNet from a file.
 
     Raises:
@@ -125,44 +169,56 @@ def embedder(path: str, pose_net: HeadPoseNet) -> Embedder:
     """
     if Path(path).is_dir():
         own = IdentityNet.load(path)
-
-        def by_pose(pictures: Pictures, frames: Frames) -> Float[Tensor, "T D"]:
-            pose = seen_pose(pose_net, frames.picture()) if frames.pose is None else frames.pose
-            return own.embed(aligned_face(pictures, pose, own.config.input_px))
-
-        return by_pose
+        return lambda pictures: own.embed(aligned_face(pictures, seen_pose(pose_net, pictures), own.config.input_px))
     network = cast(IdentityNet, load_frozen("mobilefacenet", path))
-    return lambda pictures, frames: network.embed(five_point_face(pictures, _keypoints(frames)))
+    ids = range(LANDMARKS)
+    return lambda pictures: network.embed(five_point_face(pictures, _keypoints(faces.landmarks(pictures), ids)))
+
+
+def flicker(sample: Sample, result: Pictures) -> Columns:
+    """Mean size of the second difference in time of each frame that stands between neighbours, in [0, 1] units; NaN
+    elsewhere. Movement counts too: compare with the right answer's (or the driver's)."""
+    out = torch.full((len(result),), torch.nan)
+    numbers = sample.wanted.numbers
+    for i in range(1, len(result) - 1):
+        if numbers[i - 1] + 1 == numbers[i] == numbers[i + 1] - 1:
+            out[i] = (result[i - 1] - 2 * result[i] + result[i + 1]).abs().mean()
+    return {"raw_flicker": out}
 
 
 class LandmarkJudge:
-    """MediaPipe on the result against MediaPipe on the driver: errors in eye distances, and openings of the result.
+    """MediaPipe on the result against MediaPipe on the right answer (or driver), both over grey.
 
-    NaN in all columns where no face is found in the result.
+    Where there is a right answer, errors of the landmarks in eye distances; always the openings of mouth and eyes, and
+    the expression error: how far six measures of the face are from the wanted ones, each as a difference from its mean
+    over the sample's frames, so that it does not matter whose face it is. NaN where no face is found.
     """
 
-    def __init__(self, tracker: FaceTracker):
-        self.tracker = tracker
+    def __init__(self, faces: FaceReader):
+        self.faces = faces
 
     def __call__(self, sample: Sample, result: Pictures) -> Columns:
-        found, truth = self.landmarks(result), sample.target.landmarks
-        return {
-            "mouth_landmarks": landmark_error(found, truth, MOUTH),
-            "eyes_landmarks": landmark_error(found, truth, EYES),
+        found, wanted = self.faces.landmarks(result), self.faces.landmarks(sample.wanted.over_grey())
+        columns = {
+            "face_expression": _expression_error(found, wanted),
             "mouth_opening": mouth_opening(found),
             "eyes_opening": eye_opening(found),
         }
+        if sample.target is None:
+            return columns
+        return columns | {
+            "mouth_landmarks": landmark_error(found, wanted, MOUTH),
+            "eyes_landmarks": landmark_error(found, wanted, EYES),
+        }
 
-    def landmarks(self, pictures: Pictures) -> Float[Tensor, "T L 2"]:
-        """MediaPipe's 468 landmarks of pictures in crop coordinates, NaN where it finds no face."""
-        side = max(_TRACKER_PX, pictures.shape[-1])
-        out = torch.full((len(pictures), LANDMARKS, 2), torch.nan)
-        for i, picture in enumerate((pictures.clamp(0, 1) * 255 + 0.5).byte().permute(0, 2, 3, 1).numpy()):
-            large = Image.fromarray(np.ascontiguousarray(picture)).resize((side, side), Image.Resampling.BICUBIC)
-            found = self.tracker.landmarks(np.array(large))
-            if found is not None:
-                out[i] = torch.from_numpy(found[:LANDMARKS, :2] * 2 / side - 1)
-        return out
+
+def _expression_error(found: Float[Tensor, "T L 2"], wanted: Float[Tensor, "T L 2"]) -> Float[Tensor, " T"]:
+    known = (found + wanted).isfinite().all((1, 2))
+    error = torch.full((len(found),), torch.nan)
+    if known.sum() > 1:
+        a, b = (expression_measures(points[known]) for points in (found, wanted))
+        error[known] = ((a - a.mean(0)) - (b - b.mean(0))).abs().mean(1)
+    return error
 
 
 def seen_pose(network: HeadPoseNet, pictures: Pictures) -> HeadPose:
@@ -172,5 +228,5 @@ def seen_pose(network: HeadPoseNet, pictures: Pictures) -> HeadPose:
     return HeadPose(pose.rotation.cpu(), pose.scale.cpu(), pose.translation.cpu())
 
 
-def _keypoints(frames: Frames) -> Float[Tensor, "T K 2"]:
-    return torch.from_numpy(select(frames.landmarks.numpy(), frames.landmark_ids))
+def _keypoints(landmarks: Float[Tensor, "T L 2"], landmark_ids: Sequence[int]) -> Float[Tensor, "T K 2"]:
+    return torch.from_numpy(select(landmarks.numpy(), landmark_ids))

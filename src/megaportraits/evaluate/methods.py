@@ -10,14 +10,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from megaportraits.animate import Animator
-from megaportraits.evaluate.baselines import moved_by_points, moved_by_poses, warped_by_landmarks
+from megaportraits.config import EvaluateConfig
+from megaportraits.errors import UserError
+from megaportraits.evaluate.baselines import moved_by_points, moved_by_poses, similar, warped_by_landmarks
+from megaportraits.evaluate.outside import CommandMethod, FolderMethod
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.models.base import BaseModel
-from megaportraits.tensors import Canonical, HeadPose, Motion
+from megaportraits.tensors import Canonical, Motion
 
 Method = Callable[[Sample], Float[Tensor, "T 3 S S"]]
 MODEL, CONSTANT_Z, ORACLE = "model", "model, z constant", "model, driven by the answer"
 SOURCE, SIMILARITY, SPLINE = "source unchanged", "source, similarity", "source, landmark warp"
+RELATIVE = "source, driver's landmark motion"
 
 
 class ModelMethods:
@@ -40,7 +44,7 @@ class ModelMethods:
 
     def driven_by_answer(self, sample: Sample) -> Float[Tensor, "T 3 S S"]:
         """The right answer as driver: what the model reaches when motion need not cross identities."""
-        return self._render(sample, self._motion(sample.target.picture()))
+        return self._render(sample, self._motion(sample.wanted.picture()))
 
     @torch.inference_mode()
     def _motion(self, pictures: Float[Tensor, "T 3 S S"]) -> Motion:
@@ -63,30 +67,44 @@ class ModelMethods:
         return self._current[1]
 
 
-def all_methods(animator: Animator, samples: list[Sample], cross: bool) -> dict[str, Method]:
-    """Every method by its name, in the order of the table; `cross` where driver and right answer differ."""
-    ours = ModelMethods(animator, samples)
-    oracle: dict[str, Method] = {ORACLE: ours.driven_by_answer} if cross else {}
-    return {
-        MODEL: ours.driven,
-        CONSTANT_Z: ours.driven_without_expression,
-        **oracle,
-        SOURCE: _source,
-        SIMILARITY: _similarity,
-        SPLINE: _spline,
-    }
+def all_methods(animator: Animator, samples: list[Sample], config: EvaluateConfig) -> dict[str, Method]:
+    """Every method by its name, in the order of the table.
+
+    Raises:
+        UserError: another system's results or command cannot be used, or has the name of a method.
+    """
+    ours, first = ModelMethods(animator, samples), samples[0]
+    methods: dict[str, Method] = {MODEL: ours.driven, CONSTANT_Z: ours.driven_without_expression}
+    if first.crossed and first.target is not None:
+        methods[ORACLE] = ours.driven_by_answer
+    methods |= {SOURCE: _source, SIMILARITY: _similarity}
+    methods |= {RELATIVE: _relative} if first.target is None else {SPLINE: _spline}
+    for kind, others in ((FolderMethod, config.outputs), (CommandMethod, config.command)):
+        for text in others:
+            name, equals, value = text.partition("=")
+            if not (name and equals and value) or name in methods:
+                raise UserError(f"'{text}' does not name another system; write NAME=VALUE with a name of its own")
+            methods[name] = kind(value)
+    return methods
 
 
 def _source(sample: Sample) -> Float[Tensor, "T 3 S S"]:
-    return sample.source.over_grey().expand(len(sample.target.numbers), -1, -1, -1)
+    return sample.source.over_grey().expand(len(sample.wanted.numbers), -1, -1, -1)
 
 
 def _similarity(sample: Sample) -> Float[Tensor, "T 3 S S"]:
     source, driver = sample.source, sample.driver
-    if isinstance(source.pose, HeadPose) and isinstance(driver.pose, HeadPose):
+    if source.rendered:
         return moved_by_poses(source.over_grey(), source.pose, driver.pose)
     return moved_by_points(source.over_grey(), source.landmarks, driver.landmarks)
 
 
 def _spline(sample: Sample) -> Float[Tensor, "T 3 S S"]:
-    return warped_by_landmarks(sample.source.over_grey(), sample.source.landmarks, sample.target.landmarks)
+    return warped_by_landmarks(sample.source.over_grey(), sample.source.landmarks, sample.wanted.landmarks)
+
+
+def _relative(sample: Sample) -> Float[Tensor, "T 3 S S"]:
+    """The source's landmarks move as the driver's do from their first frame on, at the source's size."""
+    there = similar(sample.driver.landmarks[:1], sample.source.landmarks, sample.driver.landmarks)
+    moved = sample.source.landmarks + there - there[:1]
+    return warped_by_landmarks(sample.source.over_grey(), sample.source.landmarks, moved)

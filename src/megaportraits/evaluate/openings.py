@@ -1,63 +1,66 @@
-"""Do mouth and eyes of the result open when the driver's do? Correlations over videos."""
+"""Do mouth and eyes of the result open when the driver's do? Correlations over clips."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from megaportraits.evaluate.protocols import Sample
-from megaportraits.evaluate.scores import Row
-from megaportraits.metrics import eye_opening, mouth_opening, pearson, pooled_pearson
+from megaportraits.evaluate.results import Row
+from megaportraits.evaluate.scores import ANSWER, DRIVER
+from megaportraits.metrics import pooled_pearson
 
 ENOUGH = 0.02
-"""A clip counts where the standard deviations of the driver's mouth opening (face heights) and of its eye opening (eye
-widths) are both at least this."""
-PARTS = {"mouth": mouth_opening, "eyes": eye_opening}
+"""A clip counts where the standard deviations of the wanted mouth opening (face heights) and of the wanted eye opening
+(eye widths) are both at least this."""
+PARTS = ("mouth", "eyes")
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Correlation of the driver's and the result's opening, over frames in which the result shows a face."""
+def opening_agreements(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
+    """Correlation of the result's openings with those of the right answer (or driver), by method.
 
-    pooled: float | None
-    """All frames of all counted clips together."""
-    within_clips: float | None
-    """The same after each clip's means were taken away: differences between people do not help."""
-    by_clip: dict[str, float | None]
-    """Of each counted clip."""
-    frames: int
-
-
-def opening_agreements(rows: Sequence[Row], samples: Sequence[Sample]) -> dict[str, dict[str, Agreement]]:
-    """By method and part, over the clips that have enough of both openings."""
-    wanted = {s.name: {part: measure(s.target.landmarks) for part, measure in PARTS.items()} for s in samples}
-    counted = [name for name, parts in wanted.items() if all(_varies(values) for values in parts.values())]
-    methods = dict.fromkeys(row.method for row in rows)
+    `PART_opening_r`: all frames of all counted clips together; `PART_opening_r_within`: after each clip's means were
+    taken away, so that differences between people do not help. None where nothing varies. Frames without a face are
+    left out.
+    """
+    by_method: dict[str, dict[str, dict[int, Row]]] = {}
+    for row in rows:
+        by_method.setdefault(row.method, {}).setdefault(row.sample, {})[row.frame] = row
+    wanted = by_method.get(ANSWER) or by_method.get(DRIVER) or {}
+    counted = [name for name, frames in wanted.items() if all(_varies(frames, part) for part in PARTS)]
     return {
-        m: {part: _agreement(rows, m, part, {n: wanted[n][part] for n in counted}) for part in PARTS} for m in methods
+        method: {key: value for part in PARTS for key, value in _agreement(samples, wanted, counted, part).items()}
+        for method, samples in by_method.items()
     }
 
 
-def _varies(values: Float[Tensor, " T"]) -> bool:
-    return len(values) > 1 and float(values.std()) >= ENOUGH
+def _opening(row: Row, part: str) -> float | None:
+    return row.scores.get(f"{part}_opening")
 
 
-def _agreement(rows: Sequence[Row], method: str, part: str, wanted: dict[str, Tensor]) -> Agreement:
-    groups: dict[str, tuple[Tensor, Tensor]] = {}
-    for name, driver in wanted.items():
-        found = [row.scores[f"{part}_opening"] for row in rows if row.method == method and row.sample == name]
-        known = [i for i, value in enumerate(found) if value is not None]
-        groups[name] = driver[known], torch.tensor([v for v in found if v is not None])
-    series = list(groups.values())
-    return Agreement(
-        _known(pooled_pearson(series, centred=False)),
-        _known(pooled_pearson(series, centred=True)),
-        {name: _known(pearson(*pair)) for name, pair in groups.items()},
-        sum(len(driver) for driver, _ in series),
-    )
+def _varies(frames: dict[int, Row], part: str) -> bool:
+    values = [value for row in frames.values() if (value := _opening(row, part)) is not None]
+    return len(values) > 1 and float(torch.tensor(values).std()) >= ENOUGH
+
+
+def _agreement(
+    found: dict[str, dict[int, Row]], wanted: dict[str, dict[int, Row]], counted: Sequence[str], part: str
+) -> dict[str, float | None]:
+    series = [_series(found[name], wanted[name], part) for name in counted if name in found]
+    return {
+        f"{part}_opening_r": _known(pooled_pearson(series, centred=False)),
+        f"{part}_opening_r_within": _known(pooled_pearson(series, centred=True)),
+    }
+
+
+def _series(
+    found: dict[int, Row], wanted: dict[int, Row], part: str
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Openings wanted and found, of the frames that have both."""
+    pairs = [(_opening(wanted[frame], part), _opening(row, part)) for frame, row in found.items() if frame in wanted]
+    both = [(w, f) for w, f in pairs if w is not None and f is not None]
+    return torch.tensor([w for w, _ in both]), torch.tensor([f for _, f in both])
 
 
 def _known(value: float) -> float | None:

@@ -1,85 +1,56 @@
-"""Scores of each frame and method, and their means."""
+"""Scores of each frame and method."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from megaportraits.data.regions import CHIN, TOP, regions
 from megaportraits.evaluate.judges import Columns, Judge
 from megaportraits.evaluate.protocols import Sample
-from megaportraits.metrics import l1, masked_mean, movement, psnr_db, ssim_map
+from megaportraits.evaluate.results import Row
+from megaportraits.geometry import angles_from_rotation
+from megaportraits.metrics import expression_movement, l1, masked_mean, movement, ms_ssim, psnr_db, ssim_map
 
 MOST_DB = 100.0
 """Equal pictures have infinite PSNR; means count them with this."""
-ANSWER = "right answer"
-"""The right answer itself before the judges: what they say of a perfect result."""
-MOVED = 0.05
-"""A frame counts as moved where its landmarks are further than this from the source's, on average, in face heights."""
-Means = dict[str, dict[str, float | None]]
-"""Mean of each score by method, in order of appearance."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """The scores of one frame of one sample by one method."""
-
-    sample: str
-    frame: int
-    """Frame number of the right answer in its clip."""
-    method: str
-    moved: float
-    """Mean distance of the right answer's landmarks from the source's, in face heights."""
-    scores: dict[str, float | None]
-    """By "REGION_METRIC"; None where the region is outside the picture, or a judge finds no face."""
+ANSWER, DRIVER = "right answer", "driver"
+"""What is wanted, itself before the judges: what they say of a perfect result; without a right answer, of the
+driver."""
 
 
 def score(sample: Sample, method: str, result: Float[Tensor, "T 3 S S"], judges: Sequence[Judge] = ()) -> list[Row]:
-    """Compare a method's pictures with the right answers over grey, in the regions of the target; ask the judges."""
-    return _rows(sample, method, picture_columns(sample, result) | _judged(sample, result, judges))
+    """Compare a method's pictures with the right answers over grey, where there are any, and ask the judges."""
+    return _rows(sample, method, _picture_columns(sample, result) | _judged(sample, result, judges))
 
 
-def score_answer(sample: Sample, judges: Sequence[Judge]) -> list[Row]:
-    """What the judges say of the right answer itself; no rows without judges."""
-    return _rows(sample, ANSWER, _judged(sample, sample.target.over_grey(), judges)) if judges else []
+def score_wanted(sample: Sample, judges: Sequence[Judge]) -> list[Row]:
+    """What the judges say of the right answer, or of the driver; no rows without judges."""
+    if not judges:
+        return []
+    name = DRIVER if sample.target is None else ANSWER
+    return _rows(sample, name, _judged(sample, sample.wanted.over_grey(), judges))
 
 
-def picture_columns(sample: Sample, result: Float[Tensor, "T 3 S S"]) -> Columns:
-    """PSNR, SSIM and L1 of each region."""
+def _picture_columns(sample: Sample, result: Float[Tensor, "T 3 S S"]) -> Columns:
+    """PSNR, SSIM and L1 of the whole picture (raw) and of each region, MS-SSIM of the whole picture."""
     target = sample.target
+    if target is None:
+        return {}
     truth = target.over_grey()
-    matte = None if target.pose is None else target.foreground()
+    matte = target.foreground() if target.rendered else None
     similarity = ssim_map(result, truth)
+    masks = {"raw": torch.ones_like(truth[:, :1])}
+    masks |= regions(target.landmarks, target.landmark_ids, matte, truth.shape[-1])
     columns: Columns = {}
-    for region, mask in regions(target.landmarks, target.landmark_ids, matte, truth.shape[-1]).items():
+    for region, mask in masks.items():
         columns[f"{region}_psnr_db"] = psnr_db(result, truth, mask).clamp(max=MOST_DB)
         columns[f"{region}_ssim"] = masked_mean(similarity, mask)
         columns[f"{region}_l1"] = l1(result, truth, mask)
+    columns["raw_ms_ssim"] = ms_ssim(result, truth)
     return columns
-
-
-def means(rows: Sequence[Row]) -> Means:
-    """Mean of each score over all frames that have it (PSNR: mean of the frames' dB)."""
-    out: Means = {}
-    for method in dict.fromkeys(row.method for row in rows):
-        own = [row.scores for row in rows if row.method == method]
-        known = {key: [v for scores in own if (v := scores[key]) is not None] for key in own[0]}
-        out[method] = {key: sum(values) / len(values) if values else None for key, values in known.items()}
-    return out
-
-
-def faceless(rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
-    """Frames in which MediaPipe found no face, and frames in which it looked, by method."""
-    looked = [row for row in rows if "mouth_landmarks" in row.scores]
-    return {
-        method: (
-            sum(row.scores["mouth_landmarks"] is None for row in looked if row.method == method),
-            sum(row.method == method for row in looked),
-        )
-        for method in dict.fromkeys(row.method for row in looked)
-    }
 
 
 def _judged(sample: Sample, result: Float[Tensor, "T 3 S S"], judges: Sequence[Judge]) -> Columns:
@@ -87,10 +58,16 @@ def _judged(sample: Sample, result: Float[Tensor, "T 3 S S"], judges: Sequence[J
 
 
 def _rows(sample: Sample, method: str, columns: Columns) -> list[Row]:
-    rows = {number: i for i, number in enumerate(sample.target.landmark_ids)}
-    moved = movement(sample.source.landmarks, sample.target.landmarks, (rows[TOP], rows[CHIN])).tolist()
+    wanted = sample.wanted
+    rows = {number: i for i, number in enumerate(wanted.landmark_ids)}
+    moved = movement(sample.before, wanted.landmarks, (rows[TOP], rows[CHIN])).tolist()
+    acted = expression_movement(sample.before, wanted.landmarks, wanted.landmark_ids).tolist()
+    yaw = angles_from_rotation(wanted.pose.rotation)[:, 0].tolist()
     lists = {key: column.tolist() for key, column in columns.items()}
     return [
-        Row(sample.name, frame, method, moved[i], {k: None if math.isnan(v[i]) else v[i] for k, v in lists.items()})
-        for i, frame in enumerate(sample.target.numbers)
-    ]
+        Row(
+            sample.name, frame, method, yaw[i], moved[i], acted[i],
+            {k: None if math.isnan(v[i]) else v[i] for k, v in lists.items()},
+        )
+        for i, frame in enumerate(wanted.numbers)
+    ]  # fmt: skip

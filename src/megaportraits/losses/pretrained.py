@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from megaportraits.errors import UserError
-from megaportraits.losses.frozen import alexnet, lpips, mobilefacenet, squeezenet, vgg
+from megaportraits.losses.frozen import alexnet, hyperiqa, inception, lpips, mobilefacenet, squeezenet, vgg
 
 _TORCHVISION = "https://download.pytorch.org/models/"
 _TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet, whose pictures are for research"
@@ -100,7 +100,28 @@ NETWORKS: dict[str, Network] = {
         Layout(mobilefacenet.MobileFaceNet, inside="net_state_dict"),
         download=False,
     ),
+    "inception": Network(
+        "FID and KID",
+        "pt_inception-2015-12-05-6726825d.pth",
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        "Apache-2.0 (pytorch-fid); trained on ImageNet, whose pictures are for research",
+        "RGB in [0, 1], resized to 299 x 299 px, times 2, minus 1",
+        Layout(inception.InceptionV3, unused=("fc.",)),
+        "6726825d0af5f729",
+    ),
+    "hyperiqa": Network(
+        "IQA",
+        "koniq_pretrained.pkl",
+        "https://github.com/SSL92/hyperIQA (link in its guide)",
+        "MIT; trained on ImageNet and KonIQ-10k, whose pictures are for research",
+        f"{_RGB}; crops of 224 x 224 px",
+        Layout(hyperiqa.HyperIqa),
+        "ff9277bcc68ecc10",
+        download=False,
+    ),
 }
+_COUNTER = "num_batches_tracked"
+"""Batch norm's count of batches: files of PyTorch before 0.4.1 do not have it, and a frozen network never reads it."""
 _CAFFE = Layout(squeezenet.squeezenet1_0_caffe, squeezenet.caffe_names(), unused=("conv10.",))
 """SqueezeNet 1.0 as an `.npz` of the authors' Caffe weights."""
 _UNREADABLE = (
@@ -179,11 +200,12 @@ def _read(file: Path, inside: str, entry: Network) -> dict[str, Tensor]:
 
 
 def _filled(layout: Layout, tensors: dict[str, Tensor], file: Path, entry: Network) -> nn.Module:
-    """The network with the file's tensors: all of them, no others, of the right shapes."""
+    """The network with the file's tensors: all of them (but counters), no others, of the right shapes."""
     with torch.device("meta"):
         network = layout.build()
     theirs = {ours: name for name, ours in layout.names.items()}
     wanted = {theirs.get(ours, ours): (ours, tensor) for ours, tensor in network.state_dict().items()}
+    tensors = {name: torch.tensor(0) for name in wanted if name.endswith(_COUNTER)} | tensors
     found = {name: tensor for name, tensor in tensors.items() if name in wanted or not name.startswith(layout.unused)}
     faults = _faults(
         {name: tuple(t.shape) for name, (_, t) in wanted.items()}, {n: tuple(t.shape) for n, t in found.items()}

@@ -2,19 +2,33 @@
 
 from megaportraits.metrics.agreement import mean_difference_without_offset, pearson, pooled_pearson
 from megaportraits.metrics.angles import axis_errors_deg
-from megaportraits.metrics.landmarks import eye_distance, eye_opening, landmark_error, mouth_opening, movement
-from megaportraits.metrics.pictures import l1, masked_mean, psnr_db, ssim, ssim_map
+from megaportraits.metrics.distributions import frechet_distance, kernel_distance
+from megaportraits.metrics.landmarks import (
+    expression_measures,
+    expression_movement,
+    eye_distance,
+    eye_opening,
+    landmark_error,
+    mouth_opening,
+    movement,
+)
+from megaportraits.metrics.pictures import l1, masked_mean, ms_ssim, psnr_db, ssim, ssim_map
 
 __all__ = [
     "axis_errors_deg",
+    "expression_measures",
+    "expression_movement",
     "eye_distance",
     "eye_opening",
+    "frechet_distance",
+    "kernel_distance",
     "l1",
     "landmark_error",
     "masked_mean",
     "mean_difference_without_offset",
     "mouth_opening",
     "movement",
+    "ms_ssim",
     "pearson",
     "pooled_pearson",
     "psnr_db",

@@ -9,11 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from megaportraits.data.keypoints import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from megaportraits.data.keypoints import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
 
 MOUTH = (*OUTER_LIPS, *INNER_LIPS)
 EYES = (*RIGHT_EYE, *LEFT_EYE)
 _TOP, _CHIN = 10, 152
+_ACTING = (*MOUTH, *EYES, *RIGHT_BROW, *LEFT_BROW)
+_EYE_CORNERS = (33, 263)
+"""Outer corners of the person's right and left eye."""
 
 
 def eye_distance(landmarks: Float[Tensor, "T L 2"]) -> Float[Tensor, " T"]:
@@ -58,6 +61,22 @@ def movement(
     return (after - before).norm(dim=-1).mean(1) / (before[:, ends[0]] - before[:, ends[1]]).norm(dim=-1)
 
 
+def expression_movement(
+    before: Float[Tensor, "#T L 2"], after: Float[Tensor, "T L 2"], landmark_ids: Sequence[int]
+) -> Float[Tensor, " T"]:
+    """Mean distance that mouth, eyes and brows moved besides the head, in distances of the outer eye corners before.
+
+    The head's movement is the affine map of the plane that best takes these points from before to after.
+    """
+    rows = {number: i for i, number in enumerate(landmark_ids)}
+    known = [rows[number] for number in _ACTING if number in rows]
+    here, there = before[:, known].expand(len(after), -1, -1), after[:, known]
+    here = torch.cat([here, torch.ones_like(here[..., :1])], -1)
+    moved = here @ torch.linalg.solve(here.mT @ here, here.mT @ there)
+    right, left = (before[:, rows[number]] for number in _EYE_CORNERS)
+    return (there - moved).norm(dim=-1).mean(1) / (right - left).norm(dim=-1)
+
+
 def _gap(landmarks: Float[Tensor, "T L 2"], ring: Sequence[int], skipped: int) -> Float[Tensor, " T"]:
     """Mean distance of opposite points of a ring that begins at one corner, without those next to the corners."""
     half = len(ring) // 2
@@ -68,3 +87,27 @@ def _gap(landmarks: Float[Tensor, "T L 2"], ring: Sequence[int], skipped: int) -
 
 def _width(landmarks: Float[Tensor, "T L 2"], ring: Sequence[int]) -> Float[Tensor, " T"]:
     return (landmarks[:, ring[0]] - landmarks[:, ring[len(ring) // 2]]).norm(dim=-1)
+
+
+def expression_measures(landmarks: Float[Tensor, "T L 2"]) -> Float[Tensor, "T 6"]:
+    """Mouth opening, mouth width, height of its corners over the lips' middle, eye opening, heights of the right and
+    the left brow over their eyes; all in units of the face itself (face heights, eye distances, eye widths)."""
+    unit = eye_distance(landmarks)[:, None]
+    up = landmarks[:, _TOP] - landmarks[:, _CHIN]
+    up = up / up.norm(dim=-1, keepdim=True)
+
+    def height(ids: Sequence[int]) -> Tensor:
+        return (landmarks[:, list(ids)].mean(1) * up).sum(-1, keepdim=True)
+
+    corners = landmarks[:, [OUTER_LIPS[0], OUTER_LIPS[10]]]
+    brows = [(height(brow) - height(eye)) / unit for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE))]
+    return torch.cat(
+        [
+            mouth_opening(landmarks)[:, None],
+            (corners[:, 0] - corners[:, 1]).norm(dim=-1, keepdim=True) / unit,
+            (height([OUTER_LIPS[0], OUTER_LIPS[10]]) - height(OUTER_LIPS)) / unit,
+            eye_opening(landmarks)[:, None],
+            *brows,
+        ],
+        1,
+    )

@@ -1,4 +1,4 @@
-"""PSNR, L1 and SSIM of pictures inside a mask: pure functions, one number for each sample.
+"""PSNR, L1 and SSIM of pictures inside a mask, MS-SSIM of whole ones: pure functions, one number for each sample.
 
 Pictures are RGB in [0, 1], masks weights in [0, 1]. An empty mask has no mean: its result is NaN.
 """
@@ -11,6 +11,8 @@ from torch import Tensor
 _WINDOW = 11
 _SIGMA = 1.5
 _STABILITY = (0.01**2, 0.03**2)
+LEAST_MS_SSIM_PX = 176
+"""The coarsest of the five scales, a sixteenth, must hold the window: 16 * 11."""
 
 
 def masked_mean(values: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"]) -> Float[Tensor, " B"]:
@@ -50,6 +52,19 @@ def ssim_map(a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[
     c1, c2 = _STABILITY
     luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
     return luminance * (2 * covariance + c2) / (variance_a + variance_b + c2)
+
+
+def ms_ssim(a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[Tensor, " B"]:
+    """Structural similarity over five scales in [0, 1]; 1 for equal pictures. Whole pictures, without a mask.
+
+    Wang et al., Asilomar 2003, with their weights of the scales; negative means of a scale count as 0. Pictures with a
+    side under 176 px have none: NaN.
+    """
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure  # imports for a second
+
+    if min(a.shape[-2:]) < LEAST_MS_SSIM_PX:
+        return a.new_full((len(a),), torch.nan)
+    return multiscale_structural_similarity_index_measure(a, b, data_range=1.0, reduction="none")
 
 
 def _blur(values: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:

@@ -63,7 +63,7 @@ def make_person(config: SynthConfig, library: AssetLibrary, identity: int) -> Pe
 def make_track(config: SynthConfig, library: AssetLibrary, person: Person, identity: int, motion: int) -> Track:
     """A person performing motion number `motion`; the truth, without a picture."""
     frames = (config.frames - 1) * config.step + 1
-    track = sample_motion(random_stream(config, MOTION, motion), frames).every(config.step)
+    track = sample_motion(random_stream(config, MOTION, motion), frames, config.expression_gain).every(config.step)
     return perform(library.rig, person, track, _camera(config, person, identity, motion))
 
 
@@ -159,7 +159,8 @@ def synthesise(config: SynthConfig) -> list[Path]:
 def _source(config: SynthConfig) -> str:
     cameras = {"neutral": "a neutral camera", "own": "its own camera", "motion": "a camera of the motion"}
     patterns = ", patterned clothes" if config.cloth_patterns else ""
-    return f"rendered from MakeHuman's head assets, {cameras[config.shared_camera]}{patterns}"
+    gain = f", expressions up to {config.expression_gain:g} times" if config.expression_gain > 1 else ""
+    return f"rendered from MakeHuman's head assets, {cameras[config.shared_camera]}{patterns}{gain}"
 
 
 def _is_kept(config: SynthConfig, identity: int, motion: int) -> bool:

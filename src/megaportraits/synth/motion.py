@@ -53,8 +53,11 @@ class _Noise:
         return smooth * np.sqrt(2 * np.sqrt(np.pi) * max(sigma, 1e-3))
 
 
-def sample_motion(rng: np.random.Generator, frames: int) -> MotionTrack:
-    """A motion of `frames` frames at 25 fps: head turns, blinks, saccades, speech, emotion, posture."""
+def sample_motion(rng: np.random.Generator, frames: int, expression_gain: float = 1.0) -> MotionTrack:
+    """A motion of `frames` frames at 25 fps: head turns, blinks, saccades, speech, emotion, posture.
+
+    Expressions are made stronger by a factor that each motion draws between 1 and `expression_gain`.
+    """
     noise = _Noise(rng, frames)
     energy = float(rng.uniform(0.5, 1.3))
     controls = {name: np.zeros(frames) for name in CONTROLS}
@@ -67,8 +70,10 @@ def sample_motion(rng: np.random.Generator, frames: int) -> MotionTrack:
     head = _head(rng, noise, energy, stress)
     torso = np.stack([3.5 * noise(1.3), 1.5 * noise(1.3), 1.5 * noise(1.3)], 1) * energy
     shift = np.stack([0.16 * noise(1.1), 0.08 * noise(1.1), 0.15 * noise(1.2)], 1) * energy
-    stacked = np.clip(np.stack([controls[name] for name in CONTROLS], 1), 0, 1).astype(np.float32)
-    return MotionTrack(head, torso, shift, _gaze(rng, frames, head), stacked)
+    gaze = _gaze(rng, frames, head)
+    stronger = rng.uniform(1, expression_gain)
+    stacked = np.clip(stronger * np.stack([controls[name] for name in CONTROLS], 1), 0, 1).astype(np.float32)
+    return MotionTrack(head, torso, shift, gaze, stacked)
 
 
 def _head(rng, noise: _Noise, energy: float, stress) -> Float[np.ndarray, "T 3"]:

@@ -40,6 +40,8 @@ class SynthConfig:
     camera: Literal["auto", "own", "neutral", "motion"] = "auto"
     """own: each clip has its own; neutral: all share one, straight from the front; motion: all performers of a motion
     share one; auto: neutral with `motion_of`, own without."""
+    expression_gain: float = 1.0
+    """Each motion's expressions are made up to this much stronger; 1 is a conversation."""
     cloth_patterns: bool = False
     """Random colours and patterns on clothes; people are otherwise the same as without."""
 
@@ -47,6 +49,8 @@ class SynthConfig:
         for name in ("clips", "frames", "step", "workers"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give at least 1")
+        if self.expression_gain < 1:
+            raise UserError(f"expression_gain is {self.expression_gain}; give at least 1")
         if self.size < 32 or self.size % 2:
             raise UserError(f"size is {self.size} pixels; give an even number of at least 32")
         if self.skin < 64 or self.skin % 8:

@@ -1,0 +1,77 @@
+"""What an evaluation leaves: `scores.json`, read back by the report and by `megaportraits compare`."""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from megaportraits.checkpoint import read_json, write_json
+from megaportraits.errors import UserError
+
+SCHEMA_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scores of one frame of one sample by one method."""
+
+    sample: str
+    frame: int
+    """Frame number of the right answer (of the driver, where there is none) in its clip."""
+    method: str
+    yaw_deg: float
+    """Yaw of the head that the result should have."""
+    moved: float
+    """Mean distance of the wanted landmarks from the source's, in face heights; head movement included."""
+    expression: float
+    """The same without head movement: after the similarity that fits best, in eye distances."""
+    scores: dict[str, float | None]
+    """By "REGION_METRIC"; None where the region is outside the picture, or a judge finds no face."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """One evaluation of one protocol."""
+
+    protocol: str
+    date: str
+    """When it ended, ISO 8601, UTC."""
+    weights_sha256: str
+    """Of the evaluated `model.safetensors`."""
+    size_px: int
+    """Side of the compared pictures."""
+    settings: dict[str, Any]
+    """Of paths the last part only."""
+    samples: list[str]
+    """Names; the picture of frame F of sample i is `pictures/iii-FFFF.jpg` (`%03d-%04d`)."""
+    columns: list[str]
+    """What such a picture shows, in square cells from left to right; names of methods among them."""
+    networks: dict[str, dict[str, str]]
+    """Networks that judged, by metric: `file` (its name) and `sha256`."""
+    unavailable: dict[str, str]
+    """Metrics that could not be measured, by title, and what is missing, in a sentence."""
+    sets: dict[str, dict[str, float | None]]
+    """Scores of whole sets of pictures (FID, KID, correlations ...) by method and metric."""
+    rows: list[Row] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write `scores.json`."""
+    write_json(path, asdict(results))
+
+
+def read_results(path: str | Path) -> Results:
+    """Read `scores.json`, or that of a folder.
+
+    Raises:
+        UserError: no such file, or not of an evaluation by this version of the program.
+    """
+    file = Path(path) / "scores.json" if Path(path).is_dir() else Path(path)
+    data = read_json(file)
+    if data.get("schema_version") != SCHEMA_VERSION or data.keys() != {f.name for f in fields(Results)}:
+        raise UserError(
+            f"{file} is no scores.json of schema {SCHEMA_VERSION} (it says {data.get('schema_version')}); "
+            "make it with `megaportraits evaluate` of this version"
+        )
+    rows = [Row(**row) for row in data.pop("rows")]
+    return Results(**data, rows=rows)
