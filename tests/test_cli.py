@@ -14,6 +14,7 @@ from PIL import Image
 from megaportraits.cli import COMMANDS, main
 from megaportraits.config import BaseTraining, preset
 from megaportraits.data.video import probe, write_video
+from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
 from megaportraits.options import parse
@@ -153,3 +154,19 @@ def test_nested_switches_and_lists_are_words_too():
     assert config.loop.compile
     assert config.optimiser.betas == (0.9, 0.99)
     assert config.alarms.recorded == ("a", "b")
+
+
+def test_words_before_the_options_are_the_required_ones_in_their_order():
+    def crossing(a: str, b: str, c: int = 0) -> None:
+        """Two, and one more."""
+
+    def gathering(files: tuple[str, ...], out: str) -> None:
+        """Many."""
+
+    assert parse(crossing, "crossing", ["one", "two", "--c", "3"]) == {"a": "one", "b": "two", "c": 3}
+    assert parse(crossing, "crossing", ["one", "--b", "two"]) == {"a": "one", "b": "two", "c": 0}
+    assert parse(gathering, "gathering", ["x", "y", "--out", "z"]) == {"files": ("x", "y"), "out": "z"}
+    with pytest.raises(UserError, match="'three' is one word too many: --a, --b can be given"):
+        parse(crossing, "crossing", ["one", "two", "three"])
+    with pytest.raises(UserError, match="b"):
+        parse(crossing, "crossing", ["one"])

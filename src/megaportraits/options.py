@@ -1,8 +1,8 @@
 """Command-line options from a function's signature and docstring, by jsonargparse.
 
 A function with one dataclass parameter takes the dataclass's fields as options. Names are written with hyphens
-(`--side-by-side`), switches without a value (off by `--side-by-side false`), lists as words (`--data one two`), nested
-fields with dots. `--config FILE` reads options from YAML or JSON, `--config NAME` takes a recipe that comes with the
+(`--side-by-side`); words before the first one are the required options in their order (`compare A B`). Switches without a value (off by `--side-by-side false`), lists as words (`--data one two`),
+nested fields with dots. `--config FILE` reads options from YAML or JSON, `--config NAME` takes a recipe that comes with the
 package; several are read in order, later ones win. What is wrong becomes a `UserError` of one sentence.
 """
 
@@ -58,8 +58,9 @@ def parse(function: Callable[..., Any], program: str, arguments: list[str]) -> d
         parser.add_class_arguments(single[1])
     else:
         parser.add_function_arguments(function)
-    hints = dict(_flat_hints(get_type_hints(single[1] if single else function)))
-    parsed = parser.parse_args(_normal(arguments, hints))
+    described = single[1] if single else function
+    hints = dict(_flat_hints(get_type_hints(described)))
+    parsed = parser.parse_args(_normal(_named(arguments, described, hints), hints))
     values = dict(vars(parser.instantiate_classes(parsed)))
     del values["config"]
     return {single[0]: single[1](**values)} if single else values
@@ -86,6 +87,20 @@ def _flat_hints(hints: dict[str, Any], inside: str = "") -> Iterator[tuple[str, 
         yield inside + name, hint
         if isinstance(hint, type) and is_dataclass(hint):
             yield from _flat_hints(get_type_hints(hint), f"{inside}{name}.")
+
+
+def _named(arguments: list[str], described: Callable[..., Any], hints: dict[str, Any]) -> list[str]:
+    """The words before the first option under the names of the required options; a list takes all of them."""
+    count = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    words, rest = arguments[:count], arguments[count:]
+    parameters = inspect.signature(described).parameters.values()
+    required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
+    if words and required and get_origin(hints[required[0]]) in (tuple, list):
+        return [f"--{required[0]}", *words, *rest]
+    if len(words) > len(required):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in required) or "no option"
+        raise UserError(f"'{words[len(required)]}' is one word too many: {names} can be given without a name")
+    return [part for name, word in zip(required, words, strict=False) for part in (f"--{name}", word)] + rest
 
 
 def _normal(arguments: list[str], hints: dict[str, Any]) -> list[str]:
