@@ -2,9 +2,9 @@
 
 A function with one dataclass parameter takes the dataclass's fields as options. Names are written with hyphens
 (`--side-by-side`); words before the first one are the required options in their order (`compare A B`). Switches have no
-value (off by `--side-by-side false`), lists are words (`--data one two`), nested fields have dots. `--config FILE` reads
-options from YAML or JSON, `--config NAME` takes a recipe that comes with the package; several are read in order, later
-ones win. What is wrong becomes a `UserError` of one sentence.
+value (off by `--side-by-side false`), lists are words (`--data one two`), nested fields have dots. `--config FILE`
+reads options from YAML or JSON, `--config NAME` takes a recipe that comes with the package; several are read in order,
+later ones win. What is wrong becomes a `UserError` of one sentence.
 """
 
 import inspect
