@@ -29,9 +29,10 @@ VARIANTS = {
 SHOWN = ("head_psnr_db", "head_ssim", "mouth_psnr_db", "head_pose_deg", "mouth_landmarks", "face_csim")
 COMMON = [
     "--preset=live", "--size-px=64", "--batch=4", "--drivers-per-source=4", "--weights.perceptual=0",
-    "--weights.face=0", "--weights.gaze=0", "--weights.adversarial=0", "--weights.reconstruction=20", "--cycle-start=0.1",
-    "--optimiser.learning-rate=1e-3", "--optimiser.final-learning-rate=3e-4", "--optimiser.betas=[0.9,0.999]",
-    "--optimiser.warmup-steps=50", "--optimiser.ema=0.98", "--loop.precision=bf16-mixed", "--alarms.every=0",
+    "--weights.face=0", "--weights.gaze=0", "--weights.adversarial=0", "--weights.reconstruction=20",
+    "--cycle-start=0.1", "--optimiser.learning-rate=1e-3", "--optimiser.final-learning-rate=3e-4",
+    "--optimiser.betas=[0.9,0.999]", "--optimiser.warmup-steps=50", "--optimiser.ema=0.98",
+    "--loop.precision=bf16-mixed", "--alarms.every=0",
 ]  # fmt: skip
 
 

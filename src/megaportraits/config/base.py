@@ -105,6 +105,8 @@ class BaseTraining:
     """Checkpoint folder of `train pose`: its head pose net is used, frozen, also instead of --start-from's."""
     expression: str = ""
     """Checkpoint folder of `train expression`: the expression net starts from it, also instead of --start-from's."""
+    expression_frozen: bool = False
+    """Keep the expression net as it starts: z stays what `train expression` made of it."""
     start_from: str = ""
     """Warm restart: training checkpoint of an earlier leg (weights only, fresh optimiser)."""
     batch: int = 24

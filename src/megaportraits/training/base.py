@@ -73,6 +73,7 @@ class BaseStage:
         self.discriminator = Discriminator(DISCRIMINATOR_PRESETS[config.preset]) if adversary else None
         self._load_weights()
         self.generator.motion_encoder.pose.requires_grad_(False)
+        self.generator.motion_encoder.expression.requires_grad_(not config.expression_frozen)
         self.critics = Critics(config.critics, config.weights)
         self.sources = Sources(config, self.generator.config.size_px)
         self.alarms: Alarms | None = None
