@@ -2,7 +2,7 @@
 
     python recipes/gaze_error.py DATA [--weights FOLDER] [--videos FOLDER] [--sheet PNG]
 
-DATA is a folder of clips that training has not seen, for docs/gaze.md the truth set of `recipes/truth_scoreboard.sh`.
+DATA is a folder of clips that training has not seen, for docs/gaze.md the truth set of `recipes/scoreboard.sh`.
 Gaze is scored where at least one eye is more open than closed; "constant" predicts the mean of DATA itself.
 
 On real videos nobody knows the answer. MediaPipe's iris centre between the corners of its eye stands in for gaze, the

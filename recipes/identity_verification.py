@@ -3,7 +3,7 @@
     python recipes/identity_verification.py CLIPS [--videos FOLDER] [--net FOLDER] [--mobilefacenet FILE]
 
 CLIPS is a folder of rendered clips in which each person performs several motions, for the model card the truth set of
-`recipes/truth_scoreboard.sh`. Pairs are frames of different motions. "disturbed" gives every frame its own colours,
+`recipes/scoreboard.sh`. Pairs are frames of different motions. "disturbed" gives every frame its own colours,
 background and, half of the time, no hair. FOLDER holds real videos, one person in each; there the pairs are frames of
 one video against frames of two. FILE is a MobileFaceNet (docs/frozen-nets.md), for comparison.
 """

@@ -2,7 +2,7 @@
 
     python recipes/pose_report.py --data CLIPS [--weights FOLDER] [--videos FOLDER --fsanet A.onnx B.onnx]
 
-CLIPS is a folder of held-out clips, for the model card the truth set of `recipes/truth_scoreboard.sh`. FSA-Net
+CLIPS is a folder of held-out clips, for the model card the truth set of `recipes/scoreboard.sh`. FSA-Net
 (MIT licence) is optional and needs ONNX Runtime; its two files are averaged.
 """
 

@@ -1,7 +1,7 @@
 """A first result without any file of one's own: a rendered person, driven by another rendered person's motion.
 
 Both wear held-out assets only, which no shipped weights have seen. Source: first frame of id00005_motion00003 of the
-truth set (`recipes/truth_scoreboard.sh`); driver: `megaportraits synth --split held_out --seed 28 --clips 1
+truth set (`recipes/scoreboard.sh`); driver: `megaportraits synth --split held_out --seed 28 --clips 1
 --motion-of 2 --frames 75 --step 1`. CC0 content.
 """
 
