@@ -3,8 +3,9 @@
     python recipes/ablations.py --data FOLDER... --held-out FOLDER --pose CHECKPOINT --output FOLDER [--steps N]
 
 The paper names L_cos (FID 34.8 without, 28.6 with it) and shows e_s, w_s->, driver augmentation and background as
-pictures only (B.4). Everything is the same but for the ablation's recipe: seed, data, steps. Of few steps the table
-says what a term does to learning, not what it does in the end. A run or score that is there already is kept.
+pictures only (B.4). The last has no row: such a model paints backgrounds, which the scores leave out. Everything is the
+same but for the ablation's recipe: seed, data, steps. Of few steps the table says what a term does to learning, not
+what it does in the end. A run or score that is there already is kept.
 """
 
 import argparse
@@ -24,7 +25,6 @@ VARIANTS = {
     "without e_s": "ablation-no-descriptor",
     "without w_s->": "ablation-no-source-warp",
     "without driver augmentation": "ablation-no-driver-augmentation",
-    "with background": "ablation-background",
 }
 SHOWN = ("head_psnr_db", "head_ssim", "mouth_psnr_db", "head_pose_deg", "mouth_landmarks", "face_csim")
 COMMON = [

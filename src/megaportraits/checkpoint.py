@@ -85,4 +85,4 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write JSON, atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=1) + "\n")
+        temporary.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")

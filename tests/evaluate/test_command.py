@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from megaportraits.config import EvaluateConfig
 from megaportraits.errors import UserError
@@ -105,6 +106,49 @@ def test_a_run_that_was_killed_goes_on_where_it_was(config, monkeypatch, tmp_pat
     assert asked[4:] == [0], "other settings, another evaluation"
 
 
+def test_what_is_done_is_known_by_its_content(config, crossed_clips, monkeypatch, tmp_path):
+    """Moved data and a renamed checkpoint change nothing; changed truth, deleted strips or other results do."""
+    asked: list[int] = []
+    driven = ModelMethods.driven
+
+    def counting(self, sample):
+        asked.append(sample.number)
+        return driven(self, sample)
+
+    monkeypatch.setattr(ModelMethods, "driven", counting)
+    config = replace(config, protocol="self", count=1)
+    run(config)
+    shutil.copytree(crossed_clips, tmp_path / "moved")
+    moved = replace(config, data=str(tmp_path / "moved"))
+    run(moved)
+    assert asked == [0]
+    shutil.rmtree(tmp_path / "a/pictures")
+    run(moved)
+    assert asked == [0, 0]
+    clip = tmp_path / "moved/id0_motion0/truth.safetensors"
+    truth = load_file(clip)
+    save_file(truth | {"landmarks": truth["landmarks"] + 0.1}, clip)
+    run(moved)
+    assert asked == [0, 0, 0]
+
+
+def test_other_results_of_another_system_are_scored_anew(config, tmp_path):
+    config = replace(config, protocol="self", count=1)
+    evaluate(replace(config, inputs=str(tmp_path / "inputs")))
+    shutil.copytree(tmp_path / "inputs/000/driver", tmp_path / "peer/000")
+    good = mean(run(config, outputs=(f"peer={tmp_path / 'peer'}",)), "peer", "mouth_psnr_db")
+    for picture in (tmp_path / "peer/000").iterdir():
+        shutil.copy(tmp_path / "inputs/000/source.png", picture)
+    bad = mean(run(config, outputs=(f"peer={tmp_path / 'peer'}",)), "peer", "mouth_psnr_db")
+    assert bad < good - 1
+
+
+def test_pictures_that_are_no_numbers_are_refused(config, monkeypatch):
+    monkeypatch.setattr(ModelMethods, "driven", lambda self, sample: sample.target.over_grey() * torch.nan)
+    with pytest.raises(UserError, match=r"model made pictures of .* no numbers"):
+        run(config)
+
+
 def test_knowing_the_truth_helps(config):
     """Drawn heads move by their landmarks alone, so the warp by true landmarks is the best baseline."""
     found = run(config, protocol="self")
@@ -139,9 +183,13 @@ def test_other_systems_stand_in_the_table(config, tmp_path):
     [
         ({"outputs": ("nothing",)}, "write NAME=VALUE"),
         ({"outputs": ("model=.",)}, "name of its own"),
+        ({"outputs": ("driver=.",)}, "name of its own"),
         ({"outputs": ("peer=absent",)}, "no folder absent"),
         ({"outputs": ("peer=.",)}, "neither a folder 000 nor a video"),
         ({"command": ("peer=false {source}",)}, "does not say where it writes"),
+        ({"command": ("peer=echo '{output}",)}, "close its quotes"),
+        ({"command": ("peer=bash -c 'echo ${HOME} {x}; exit 1' {output}",)}, "ended with code 1"),
+        ({"command": ("peer=touch {output}/a.mp4 {output}/b.mp4",)}, "left 2 videos"),
         ({"command": ("peer=false {output}",)}, "ended with code 1"),
         ({"command": ("peer=true {output}",)}, "holds 0 pictures"),
         ({"command": ("peer=no-such-program {output}",)}, "cannot run 'no-such-program'"),

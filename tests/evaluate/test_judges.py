@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import replace
-from types import FunctionType
 
 import pytest
 import torch
@@ -25,7 +24,7 @@ from megaportraits.evaluate.judges import (
     flicker,
     open_judges,
 )
-from megaportraits.evaluate.networks import networks_missing, networks_used
+from megaportraits.evaluate.networks import OnDevice, networks_missing, networks_used
 from megaportraits.evaluate.protocols import Sample, load_samples
 from megaportraits.models.gaze import GazeNet
 from megaportraits.models.identity import IdentityNet
@@ -35,7 +34,7 @@ from megaportraits.tensors import HeadPose
 
 @pytest.fixture(scope="module")
 def sample(crossed_clips) -> Sample:
-    return load_samples(EvaluateConfig(str(crossed_clips), "out", count=1, frames=3), "truth", 64)[0]
+    return load_samples(EvaluateConfig(str(crossed_clips), "out", count=1, frames=3), "truth", 64).samples[0]
 
 
 class Told(FaceReader):
@@ -155,8 +154,10 @@ def test_expression_error_does_not_ask_whose_face_it_is(sample):
 def test_judges_follow_settings(crossed_clips, tmp_path):
     net = HeadPoseNet(preset("tiny").motion).eval()
     with open_judges(EvaluateConfig(str(crossed_clips), "out"), net) as judges:
-        assert [type(judge) for judge in judges] == [PoseJudge, FunctionType, LandmarkJudge]
+        assert [type(judge) for judge in judges] == [PoseJudge, LandmarkJudge]
         assert judges[0].network is net
+    with open_judges(EvaluateConfig(str(crossed_clips), "out", step=1), net) as judges:
+        assert judges[1] is flicker
     for option in ("pose_net", "gaze_net", "recogniser", "lpips", "squeezenet", "iqa"):
         missing = EvaluateConfig(str(crossed_clips), "out", **{option: str(tmp_path / "absent")})
         with pytest.raises(UserError, match="absent"), open_judges(missing, net):
@@ -165,13 +166,38 @@ def test_judges_follow_settings(crossed_clips, tmp_path):
 
 def test_networks_are_named_with_their_hash_or_missed(tmp_path, random_weights):
     (tmp_path / "net.pth").write_bytes(b"abc")
-    config = EvaluateConfig("data", "out", lpips=str(tmp_path / "net.pth"), step=1)
-    used = networks_used(config, random_weights)
-    assert used["lpips"] == {"file": "net.pth", "sha256": hashlib.sha256(b"abc").hexdigest()}
-    assert set(used) == {"lpips", "pose_deg"}
-    missing = networks_missing(config)
-    assert set(missing) == {"gaze_deg", "squeezenet", "csim", "leak", "fid", "kid", "iqa"}
+    config = EvaluateConfig("data", "out", iqa=str(tmp_path / "net.pth"), step=1)
+    used = networks_used(config, random_weights, "truth")
+    assert used["iqa"] == {"file": "net.pth", "sha256": hashlib.sha256(b"abc").hexdigest()}
+    assert set(used) == {"iqa", "pose_deg"}
+    missing = networks_missing(config, "truth", 256)
+    assert set(missing) == {"gaze_deg", "lpips", "squeezenet", "csim", "leak", "fid", "kid"}
     assert "--inception" in missing["fid"]
-    assert "flicker" in networks_missing(replace(config, step=0))
+    assert missing.keys() - networks_missing(config, "cross", 256).keys() == {"lpips", "squeezenet"}
+    assert missing.keys() - networks_missing(config, "self", 256).keys() == {"leak"}
+    assert networks_missing(replace(config, step=0), "truth", 128).keys() - missing.keys() == {"flicker", "ms_ssim"}
     with pytest.raises(UserError, match="there is no file"):
-        networks_used(replace(config, lpips=str(tmp_path / "absent")), random_weights)
+        networks_used(replace(config, iqa=str(tmp_path / "absent")), random_weights, "truth")
+
+
+def test_a_second_network_is_named_too(tmp_path, random_weights, monkeypatch):
+    """LPIPS has a backbone, and our recognition net sees the face where a head pose net says it is."""
+    for name in ("heads.pth", "alexnet.pth", "own/model.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    monkeypatch.setenv("MEGAPORTRAITS_ALEXNET", str(tmp_path / "alexnet.pth"))
+    config = EvaluateConfig("data", "out", lpips=str(tmp_path / "heads.pth"), recogniser=str(tmp_path / "own"))
+    used = networks_used(config, random_weights, "truth")
+    assert used["lpips"]["with"] == hashlib.sha256(b"alexnet.pth").hexdigest()
+    assert used["csim"]["with"] == used["leak"]["with"] == used["pose_deg"]["sha256"]
+
+
+def test_networks_see_a_few_pictures_at_a_time():
+    class Means(nn.Module):
+        def forward(self, a, b):
+            assert len(a) <= 16
+            return a.mean((1, 2, 3)) - b.mean((1, 2, 3))
+
+    a, b = torch.rand(2, 40, 3, 4, 4)
+    found = OnDevice(Means(), torch.device("cpu"))(a, b)
+    torch.testing.assert_close(found, a.mean((1, 2, 3)) - b.mean((1, 2, 3)))

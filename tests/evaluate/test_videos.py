@@ -28,7 +28,7 @@ def videos(tmp_path: Path) -> Path:
 
 
 def test_video_samples_and_scores(videos, random_weights):
-    samples = load_samples(EvaluateConfig(str(videos), "out", frames=2), "self", 64)
+    samples = load_samples(EvaluateConfig(str(videos), "out", frames=2), "self", 64).samples
     assert [s.name for s in samples] == ["person.mp4"]
     source, target = samples[0].source, samples[0].target
     assert source.numbers == (0,)
@@ -45,7 +45,7 @@ def test_video_samples_and_scores(videos, random_weights):
 
 def test_landmarks_of_the_answer_are_right_and_of_no_face_unknown(videos, random_weights):
     config = EvaluateConfig(str(videos), "out", frames=2)
-    samples = load_samples(config, "self", 128)
+    samples = load_samples(config, "self", 128).samples
     net = Animator.load(random_weights, "cpu").model.motion_encoder.pose
     with open_judges(config, net) as judges:
         answer = score_wanted(samples[0], judges)
@@ -69,7 +69,17 @@ def test_videos_have_no_cross_truth(videos):
         load_samples(EvaluateConfig(str(videos), "out"), "truth", 64)
 
 
-def test_broken_video_is_refused(videos):
+def test_broken_video_is_left_out_and_named(videos):
     shutil.copy(Path(__file__), videos / "text.mp4")
-    with pytest.raises(UserError, match="not a video"):
-        load_samples(EvaluateConfig(str(videos), "out"), "self", 64)
+    found = load_samples(EvaluateConfig(str(videos), "out"), "self", 64)
+    assert [sample.name for sample in found.samples] == ["person.mp4"]
+    assert "text.mp4 is not a video" in found.left_out[0]
+
+
+def test_the_source_of_a_crossed_video_is_its_first_frame_with_a_face(videos):
+    """A video that ends in black can be a source; one frame of a driver is enough."""
+    frames = list(read_frames(videos / "person.mp4"))
+    write_video(videos / "ending.mp4", frames[:4] + [np.zeros_like(frames[0])] * 12, 25)
+    found = load_samples(EvaluateConfig(str(videos), "out", frames=1), "cross", 64)
+    assert {sample.name for sample in found.samples} == {"person.mp4 by ending.mp4", "ending.mp4 by person.mp4"}
+    assert all(sample.source.numbers == (0,) and sample.driver.numbers == (0,) for sample in found.samples)

@@ -134,6 +134,10 @@ class BaseTraining:
     def __post_init__(self):
         at_least(self, 1, "batch", "drivers_per_source")
         at_least(self, 0, "size_px")
+        if self.expression_frozen and not (self.expression or self.start_from):
+            raise UserError(
+                "expression_frozen keeps an expression net that learnt nothing yet; give --expression or --start-from"
+            )
         group = self.cycle_group or self.batch
         if self.batch % group or (group < 2 and self.weights.cycle + self.weights.identity > 0):
             raise UserError(

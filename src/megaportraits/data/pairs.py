@@ -109,7 +109,7 @@ def _performed(clip: Path) -> Hashable:
     info = read_info(clip)
     if not info.control_names:
         return clip
-    return info.motion, info.frame_step_s, len(read_truth(clip).scale)
+    return info.source, info.motion, info.frame_step_s, len(read_truth(clip).scale)
 
 
 def _resize(picture: np.ndarray, size_px: int) -> np.ndarray:

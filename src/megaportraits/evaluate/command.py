@@ -4,20 +4,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
 from megaportraits import __version__
 from megaportraits.animate import Animator, leave_a_core, shipped_weights
 from megaportraits.config import EvaluateConfig, Protocol, to_dict
+from megaportraits.errors import UserError
 from megaportraits.evaluate import pictures
 from megaportraits.evaluate.done import Done, Features
 from megaportraits.evaluate.judges import open_judges
 from megaportraits.evaluate.methods import Method, all_methods
-from megaportraits.evaluate.networks import NETWORKS, networks_missing, networks_used
+from megaportraits.evaluate.networks import NETWORKS, OnDevice, networks_missing, networks_used
 from megaportraits.evaluate.openings import opening_agreements
-from megaportraits.evaluate.outside import write_inputs
+from megaportraits.evaluate.outside import CommandMethod, FolderMethod, write_inputs
 from megaportraits.evaluate.page import write_page
-from megaportraits.evaluate.protocols import Sample, holds_truth, load_samples
+from megaportraits.evaluate.protocols import Sample, load_samples, possible_protocols
 from megaportraits.evaluate.results import SCHEMA_VERSION, Results, Row, write_results
 from megaportraits.evaluate.scores import score, score_wanted
 from megaportraits.evaluate.sets import SetJudge
@@ -26,8 +29,8 @@ from megaportraits.files import file_hash, replacing
 from megaportraits.losses.pretrained import load_frozen
 
 _PATHS = ("data", "output", "weights", "inputs", "pose_net", *NETWORKS)
-_FREE = ("output", "inputs", "device")
-"""Settings that change no score."""
+_SCORING = ("count", "frames", "step", "seed", "split")
+"""Settings that change scores; files count by their content."""
 
 
 def evaluate(config: EvaluateConfig) -> None:
@@ -46,12 +49,16 @@ def evaluate(config: EvaluateConfig) -> None:
         return
     with replacing(output / "report.html") as page:  # before the work: the folder may not be writable
         animator = Animator.load(weights, config.device)
-        digest = file_hash(weights / "model.safetensors")  # now: a training run may remove its checkpoints meanwhile
-        if config.protocol != "all":
-            found = [_protocol(config, config.protocol, output, animator, digest)]
-        else:
-            chosen: list[Protocol] = ["truth", "self", "cross"] if holds_truth(config) else ["self", "cross"]
-            found = [_protocol(config, name, output / name, animator, digest) for name in chosen]
+        chosen: list[Protocol] = possible_protocols(config) if config.protocol == "all" else [config.protocol]
+        # hashed now: a training run may remove its old checkpoints meanwhile
+        digest = file_hash(weights / "model.safetensors")
+        networks = [networks_used(config, weights, protocol) for protocol in chosen]
+        found = [
+            _protocol(
+                config, protocol, output / protocol if config.protocol == "all" else output, animator, digest, used
+            )
+            for protocol, used in zip(chosen, networks, strict=True)
+        ]
         write_page(page, found)
 
 
@@ -63,55 +70,68 @@ def portable_settings(config: EvaluateConfig) -> dict[str, Any]:
 
 def _write_inputs(config: EvaluateConfig, size_px: int) -> None:
     assert config.protocol != "all"
-    write_inputs(load_samples(config, config.protocol, size_px), config.inputs)
+    write_inputs(load_samples(config, config.protocol, size_px).samples, config.inputs)
 
 
-def _protocol(config: EvaluateConfig, protocol: Protocol, output: Path, animator: Animator, digest: str) -> Results:
+def _protocol(
+    config: EvaluateConfig, protocol: Protocol, output: Path, animator: Animator, digest: str,
+    networks: dict[str, dict[str, str]],
+) -> Results:  # fmt: skip
     """Score by one protocol and write everything but the page."""
-    networks = networks_used(config, config.weights or shipped_weights())
-    samples = load_samples(config, protocol, animator.size_px)
-    methods = all_methods(animator, samples, config)
-    compared = {k: v for k, v in to_dict(config).items() if k not in _FREE}
-    done = Done(output, f"{__version__} {SCHEMA_VERSION} {protocol} {digest} {networks} {compared}")
-    rows, sets = _score(config, samples, methods, animator, done, output)
+    loaded = load_samples(config, protocol, animator.size_px)
+    methods = all_methods(animator, loaded.samples, config)
+    settings = {name: getattr(config, name) for name in _SCORING}
+    made_of = f"{__version__} {SCHEMA_VERSION} {protocol} {digest} {networks} {settings} {list(methods)}"
+    rows, sets = _score(config, loaded.samples, methods, animator, Done(output, made_of, loaded.samples))
+    missing = networks_missing(config, protocol, animator.size_px)
     results = Results(
         protocol=protocol,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         weights_sha256=digest,
         size_px=animator.size_px,
         settings=portable_settings(config),
-        samples=[sample.name for sample in samples],
-        columns=pictures.titles(samples[0], methods),
+        samples=[sample.name for sample in loaded.samples],
+        columns=pictures.titles(loaded.samples[0], methods),
         networks=networks,
-        unavailable={METRICS[metric].title: why for metric, why in networks_missing(config).items()},
+        unavailable={METRICS[metric].title: why for metric, why in missing.items()},
         sets=sets,
         rows=rows,
+        left_out=loaded.left_out,
     )
-    _write(output, results, samples)
+    _write(output, results, loaded.samples)
     return results
 
 
 def _score(
-    config: EvaluateConfig, samples: list[Sample], methods: dict[str, Method], animator: Animator, done: Done,
-    output: Path,
-) -> tuple[list[Row], dict[str, dict[str, float | None]]]:  # fmt: skip
+    config: EvaluateConfig, samples: list[Sample], methods: dict[str, Method], animator: Animator, done: Done
+) -> tuple[list[Row], dict[str, dict[str, float | None]]]:
     """The rows of all samples and the scores of whole sets; samples that are done are read."""
     rows: list[Row] = []
     features: list[Features] = []
-    sets = SetJudge(load_frozen("inception", config.inception) if config.inception else None)
+    network = load_frozen("inception", config.inception) if config.inception else None
+    sets = SetJudge(network and OnDevice(network, animator.device))
+    systems = [method for method in methods.values() if isinstance(method, FolderMethod | CommandMethod)]
     with open_judges(config, animator.model.motion_encoder.pose) as judges:
         for sample in tqdm(samples, "evaluating", unit="sample", disable=None):
-            kept = done.read(sample)
+            others = b"".join(system.made_of(sample) for system in systems)
+            kept = done.read(sample, others)
             if kept is None:
-                results = {name: method(sample) for name, method in methods.items()}
+                results = {name: _pictures(name, method, sample) for name, method in methods.items()}
                 scored = [row for name, result in results.items() for row in score(sample, name, result, judges)]
                 kept = scored + score_wanted(sample, judges), sets.features(sample, results)
-                pictures.write_strips(output, sample, results)
-                done.write(sample, *kept)
+                pictures.write_strips(done.output, sample, results)
+                done.write(sample, others, *kept)
             rows += kept[0]
             features.append(kept[1])
     agreements, distances = opening_agreements(rows), sets.distances(features)
     return rows, {name: agreements[name] | distances.get(name, {}) for name in agreements}
+
+
+def _pictures(name: str, method: Method, sample: Sample) -> Float[Tensor, "T 3 S S"]:
+    made = method(sample)
+    if not made.isfinite().all():
+        raise UserError(f"{name} made pictures of {sample.name} with values that are no numbers; look at its weights")
+    return made
 
 
 def _write(output: Path, results: Results, samples: list[Sample]) -> None:

@@ -94,6 +94,8 @@ def compared(a: Results, b: Results, config: CompareConfig) -> Comparison:
             left_out[key] = reason
         else:
             scores[key] = _difference(key, known, config)
+    for key in dict.fromkeys(key for results in (a, b) for scores in results.sets.values() for key in scores):
+        left_out[key] = "it is of a whole set of pictures, without frames to pair"
     samples = len({x.sample for x, _ in pairs})
     warnings = _warnings(pairs, samples, len(rows_a) - len(pairs), len(rows_b) - len(pairs))
     return Comparison(len(pairs), samples, scores, left_out, warnings)
@@ -164,7 +166,7 @@ def _method_b(config: CompareConfig) -> str:
 def _judged_otherwise(a: Results, b: Results, key: str) -> str:
     """Why the networks that judged a score forbid comparing it; empty where they are the same."""
     judges = [_judge(results, key) for results in (a, b)]
-    if judges[0].get("sha256") == judges[1].get("sha256"):
+    if all(judges[0].get(part) == judges[1].get(part) for part in ("sha256", "with")):
         return ""
     names = [f"{j.get('file', '?')} ({j.get('sha256', '?')[:12]})" if j else "no named network" for j in judges]
     return f"judged by {names[0]} in A and by {names[1]} in B"

@@ -1,5 +1,6 @@
 """Frames to evaluate on, from rendered clips and from videos, at the model's picture size."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Frames:
     pose: HeadPose
     """True head pose; of videos, the fit to MediaPipe's landmarks."""
     rendered: bool
-    """Poses, landmarks and mattes are the renderer's truth; else they are MediaPipe's."""
+    """Poses, landmarks and mattes are the renderer's truth; else they are MediaPipe's (videos, recorded clips)."""
 
     def pick(self, rows: Sequence[int]) -> "Frames":
         """Some of the frames."""
@@ -88,16 +89,18 @@ def clip_frames(clip: Clip, rows: Sequence[int], size_px: int) -> Frames:
     matte = np.stack([_resized(clip.matte[i], size_px) for i in index])
     landmarks = torch.from_numpy(truth.landmarks[index])
     ids = tuple(clip.info.landmark_ids)
-    return Frames(_channels(rgb), _channels(matte[..., None]), landmarks, ids, tuple(index), pose, True)
+    return Frames(
+        _channels(rgb), _channels(matte[..., None]), landmarks, ids, tuple(index), pose, clip.info.source != "recorded"
+    )
 
 
-def video_frames(path: Path, count: int, step: int, size_px: int) -> Frames:
+def video_frames(path: Path, count: int, step: int, size_px: int, least: int) -> Frames:
     """At most `count` frames with a visible face, `chosen` from a video, cropped as all videos are.
 
     Raises:
-        UserError: not a readable video, or fewer than two of the frames show a face.
+        UserError: not a readable video, or fewer than `least` of the frames show a face.
     """
-    square = video_square(path)
+    square = _square(path)
     wanted = set(chosen(0, sum(1 for _ in read_frames(path)) - 1, count, step))
     found: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
     with FaceTracker(video=False) as tracker, PersonMatte() as person:
@@ -110,14 +113,22 @@ def video_frames(path: Path, count: int, step: int, size_px: int) -> Frames:
                     [square.to_crop_coordinates(points[:LANDMARKS, :2]), 2 * points[:LANDMARKS, 2:] / square.side], 1
                 )
                 found.append((i, square.cut(frame, size_px), np.array(matte) * 255 + 0.5, rows))
-    if len(found) < 2:
-        raise UserError(f"{path} shows a face in {len(found)} of {len(wanted)} frames; give a video of a visible face")
+    if len(found) < least:
+        raise UserError(
+            f"{path} shows a face in {len(found)} of {len(wanted)} frames, {least} are needed; give a video with a face"
+        )
     numbers, rgb, mattes, landmarks = zip(*found, strict=True)
     matte = np.stack(mattes).astype(np.uint8)[..., None]
     truth = truth_of(np.stack(landmarks))
     pose = HeadPose(*(torch.from_numpy(a) for a in (truth.rotation, truth.scale, truth.translation)))
     points, ids = torch.from_numpy(truth.landmarks), tuple(range(LANDMARKS))
     return Frames(_channels(np.stack(rgb)), _channels(matte), points, ids, numbers, pose, False)
+
+
+@functools.lru_cache(maxsize=256)
+def _square(path: Path) -> SquareCrop:
+    """The video's square; found once, though a video may be source and driver of many samples."""
+    return video_square(path)
 
 
 def _resized(picture: UInt8[np.ndarray, "H W *c"], size_px: int) -> UInt8[np.ndarray, "S S *c"]:

@@ -19,6 +19,7 @@ from megaportraits.data.keypoints import select
 from megaportraits.data.regions import regions
 from megaportraits.evaluate.face_reader import FaceReader
 from megaportraits.evaluate.frames import LANDMARKS, Frames
+from megaportraits.evaluate.networks import OnDevice
 from megaportraits.evaluate.poses import load_pose_net
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.geometry import rotation_error_deg
@@ -45,15 +46,18 @@ def open_judges(config: EvaluateConfig, own_pose_net: HeadPoseNet) -> Iterator[l
         UserError: a network cannot be read.
     """
     pose_net = load_pose_net(config.pose_net) if config.pose_net else own_pose_net
-    judges: list[Judge] = [PoseJudge(pose_net), flicker]
+    device = next(own_pose_net.parameters()).device
+    judges: list[Judge] = [PoseJudge(pose_net)]
+    if config.step == 1:
+        judges.append(flicker)
     if config.gaze_net:
         judges.append(GazeJudge(GazeNet.load(config.gaze_net)))
     if config.lpips:
-        judges.append(LpipsJudge(load_frozen("lpips", config.lpips)))
+        judges.append(LpipsJudge(OnDevice(load_frozen("lpips", config.lpips), device)))
     if config.squeezenet:
         judges.append(FeatureJudge(load_frozen("squeezenet1_0", config.squeezenet)))
     if config.iqa:
-        judges.append(QualityJudge(load_frozen("hyperiqa", config.iqa)))
+        judges.append(QualityJudge(OnDevice(load_frozen("hyperiqa", config.iqa), device)))
     with FaceTracker(video=False) as tracker:
         faces = FaceReader(tracker)
         if config.recogniser:

@@ -16,12 +16,16 @@ from megaportraits.evaluate.baselines import moved_by_points, moved_by_poses, si
 from megaportraits.evaluate.outside import CommandMethod, FolderMethod
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.models.base import BaseModel
-from megaportraits.tensors import Canonical, Motion
+from megaportraits.tensors import Canonical, HeadPose, Motion
 
 Method = Callable[[Sample], Float[Tensor, "T 3 S S"]]
 MODEL, CONSTANT_Z, ORACLE = "model", "model, z constant", "model, driven by the answer"
 SOURCE, SIMILARITY, SPLINE = "source unchanged", "source, similarity", "source, landmark warp"
 RELATIVE = "source, driver's landmark motion"
+_TAKEN = ("source", "driver", "right answer", "real", ORACLE, SPLINE, RELATIVE)
+"""Names that other systems cannot have, besides those of the table's methods."""
+_CHUNK = 16
+"""Frames that are computed at once."""
 
 
 class ModelMethods:
@@ -48,7 +52,9 @@ class ModelMethods:
 
     @torch.inference_mode()
     def _motion(self, pictures: Float[Tensor, "T 3 S S"]) -> Motion:
-        return self.model.motion(pictures.to(self.device))
+        parts = [self.model.motion(part.to(self.device)) for part in pictures.split(_CHUNK)]
+        pose = HeadPose(*(torch.cat([getattr(p.pose, f) for p in parts]) for f in ("rotation", "scale", "translation")))
+        return Motion(pose, torch.cat([p.expression for p in parts]))
 
     @torch.inference_mode()
     def _mean_expression(self, samples: list[Sample]) -> Float[Tensor, "1 Z"]:
@@ -56,8 +62,14 @@ class ModelMethods:
 
     @torch.inference_mode()
     def _render(self, sample: Sample, motion: Motion) -> Float[Tensor, "T 3 S S"]:
-        canonical = self._canonical(sample).repeat(len(motion.expression))
-        return self.model.render(canonical, motion).rgb.float().clamp(0, 1).cpu()
+        canonical, pose, painted = self._canonical(sample), motion.pose, []
+        for rows in torch.arange(len(motion.expression), device=self.device).split(_CHUNK):
+            part = Motion(
+                HeadPose(pose.rotation[rows], pose.scale[rows], pose.translation[rows]), motion.expression[rows]
+            )
+            rgb = self.model.render(canonical.repeat(len(rows)), part).rgb
+            painted.append(rgb.float().clamp(0, 1).cpu())
+        return torch.cat(painted)
 
     def _canonical(self, sample: Sample) -> Canonical:
         if self._current is None or self._current[0] is not sample:
@@ -82,7 +94,7 @@ def all_methods(animator: Animator, samples: list[Sample], config: EvaluateConfi
     for kind, others in ((FolderMethod, config.outputs), (CommandMethod, config.command)):
         for text in others:
             name, equals, value = text.partition("=")
-            if not (name and equals and value) or name in methods:
+            if not (name and equals and value) or name in methods or name in _TAKEN:
                 raise UserError(f"'{text}' does not name another system; write NAME=VALUE with a name of its own")
             methods[name] = kind(value)
     return methods

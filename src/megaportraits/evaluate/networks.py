@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
-from megaportraits.config import EvaluateConfig
+import torch
+from torch import Tensor, nn
+
+from megaportraits.config import EvaluateConfig, Protocol
 from megaportraits.errors import UserError
 from megaportraits.files import file_hash
+from megaportraits.losses.pretrained import weights_file
+from megaportraits.metrics.pictures import LEAST_MS_SSIM_PX
 
 NETWORKS = {
     "gaze_net": ("gaze_deg",),
@@ -15,28 +20,63 @@ NETWORKS = {
     "iqa": ("iqa",),
 }
 """Metrics that need a network, by the setting that names its file."""
+_OF_ANSWERS = ("lpips", "squeezenet")
+_OF_OTHERS = ("leak",)
+_CHUNK = 16
+"""Pictures that a network sees at once."""
 
 
-def networks_used(config: EvaluateConfig, weights: str | Path) -> dict[str, dict[str, str]]:
-    """Name and SHA-256 of the file of each network that judges, by metric.
+def _metrics(protocol: Protocol) -> list[tuple[str, str]]:
+    """(setting, metric) of all that the protocol can measure."""
+    without = {"cross": _OF_ANSWERS, "self": _OF_OTHERS, "truth": ()}[protocol]
+    return [(option, m) for option, metrics in NETWORKS.items() for m in metrics if m not in without]
+
+
+def networks_used(config: EvaluateConfig, weights: str | Path, protocol: Protocol) -> dict[str, dict[str, str]]:
+    """By metric, name and SHA-256 of its network's file, and of a second network's where it needs one.
 
     Raises:
         UserError: a file is missing.
     """
-    chosen = {"pose_deg": config.pose_net or str(weights)}
-    chosen |= {metric: getattr(config, option) for option, metrics in NETWORKS.items() for metric in metrics}
-    return {metric: _named(Path(path)) for metric, path in chosen.items() if path}
+    pose_net = _named(Path(config.pose_net or weights))
+    used = {"pose_deg": pose_net}
+    for option, metric in _metrics(protocol):
+        path = getattr(config, option)
+        if path:
+            used[metric] = _named(Path(path))
+        if path and option == "lpips":
+            used[metric] |= {"with": _named(weights_file("alexnet"))["sha256"]}
+        if path and option == "recogniser" and Path(path).is_dir():
+            used[metric] |= {"with": pose_net["sha256"]}  # it says where the face is
+    return used
 
 
-def networks_missing(config: EvaluateConfig) -> dict[str, str]:
-    """By metric, what to give so that it can be measured."""
+def networks_missing(config: EvaluateConfig, protocol: Protocol, size_px: int) -> dict[str, str]:
+    """By metric, why it cannot be measured and what to do."""
     missing = {
         metric: f"no network; name its file with --{option.replace('_', '-')} (docs/frozen-nets.md)"
-        for option, metrics in NETWORKS.items()
-        for metric in metrics
+        for option, metric in _metrics(protocol)
         if not getattr(config, option)
     }
-    return missing if config.step == 1 else missing | {"flicker": "the frames are no neighbours; give --step 1"}
+    if config.step != 1:
+        missing["flicker"] = "the frames are no neighbours; give --step 1"
+    if protocol != "cross" and size_px < LEAST_MS_SSIM_PX:
+        missing["ms_ssim"] = f"pictures have {size_px} px; it needs {LEAST_MS_SSIM_PX}"
+    return missing
+
+
+class OnDevice(nn.Module):
+    """A network that takes pictures from the CPU, a few at a time, and gives its answers back there."""
+
+    def __init__(self, network: nn.Module, device: torch.device):
+        super().__init__()
+        self.network, self.device = network.to(device), device
+
+    @torch.inference_mode()
+    def forward(self, *pictures: Tensor) -> Tensor:
+        """As the network's own; every argument has one picture for each frame."""
+        parts = zip(*(p.split(_CHUNK) for p in pictures), strict=True)
+        return torch.cat([self.network(*(p.to(self.device) for p in part)).cpu() for part in parts])
 
 
 def _named(path: Path) -> dict[str, str]:

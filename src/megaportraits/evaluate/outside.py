@@ -22,7 +22,7 @@ from megaportraits.data.pictures import read_picture
 from megaportraits.data.video import READABLE, read_frames, write_video
 from megaportraits.errors import UserError
 from megaportraits.evaluate.protocols import Sample
-from megaportraits.files import replacing
+from megaportraits.files import file_hash, replacing
 
 _FPS = 25
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -51,6 +51,12 @@ class FolderMethod:
         if not self.folder.is_dir():
             raise UserError(f"there is no folder {folder}; give --outputs NAME=FOLDER with results of another system")
 
+    def made_of(self, sample: Sample) -> bytes:
+        """Stands for the files of a sample's results."""
+        place = _found(self.folder, f"{sample.number:03d}")
+        files = sorted(p for p in place.iterdir() if p.is_file()) if place.is_dir() else [place]
+        return " ".join(file_hash(file) for file in files).encode()
+
     def __call__(self, sample: Sample) -> Float[Tensor, "T 3 S S"]:
         """The results of a sample, at the size of the comparison.
 
@@ -65,12 +71,19 @@ class CommandMethod:
     {output} is a folder's path, into which it writes `output.mp4`, another video, or pictures."""
 
     def __init__(self, template: str):
-        self.words = shlex.split(template)
+        try:
+            self.words = shlex.split(template)
+        except ValueError as error:
+            raise UserError(f"the command '{template}' is not complete ({error}); close its quotes") from error
         if not any("{output}" in word for word in self.words):
             raise UserError(
                 f"the command '{template}' does not say where it writes; put {{source}}, {{driver}} (or {{frames}}) "
                 "and {output} into it"
             )
+
+    def made_of(self, sample: Sample) -> bytes:
+        """Stands for what the command makes of a sample: the command."""
+        return shlex.join(self.words).encode()
 
     def __call__(self, sample: Sample) -> Float[Tensor, "T 3 S S"]:
         """What the command makes of a sample.
@@ -83,9 +96,10 @@ class CommandMethod:
             place, output = Path(scratch) / f"{sample.number:03d}", Path(scratch) / "output"
             output.mkdir()
             names = {"source": place / "source.png", "driver": place / "driver.mp4", "frames": place / "driver"}
-            words = [word.format(**names, output=output) for word in self.words]
-            self._run(words)
+            self._run([_filled(word, names | {"output": output}) for word in self.words])
             videos = [p for p in output.iterdir() if p.suffix.lower() in READABLE]
+            if len(videos) > 1:
+                raise UserError(f"the command left {len(videos)} videos in {{output}}; one is wanted")
             return read_output(videos[0] if videos else output, sample)
 
     def _run(self, words: list[str]) -> None:
@@ -96,6 +110,12 @@ class CommandMethod:
         if done.returncode:
             last = (done.stderr.strip() or done.stdout.strip() or "nothing was printed").splitlines()[-1]
             raise UserError(f"'{' '.join(words)}' ended with code {done.returncode}: {last}")
+
+
+def _filled(word: str, names: dict[str, Path]) -> str:
+    for name, path in names.items():
+        word = word.replace(f"{{{name}}}", str(path))
+    return word
 
 
 def read_output(path: Path, sample: Sample) -> Float[Tensor, "T 3 S S"]:

@@ -43,6 +43,8 @@ class Gallery:
     """The worst, median and best frame by one score."""
 
     title: str
+    chief: bool
+    """Whether it is shown at once; the others are folded."""
     strips: list[Strip]
 
 
@@ -107,17 +109,24 @@ def _section(results: Results, folder: str) -> Section:
         len({(row.sample, row.frame) for row in results.rows}),
         tables(results),
         [plot for plot in plots if plot],
-        [_gallery(results, key, folder) for key in keys],
+        [_gallery(results, key, folder, True) for key in keys]
+        + [_gallery(results, key, folder, False) for key in _judged_scores(results) if key not in keys],
     )
 
 
-def _gallery(results: Results, key: str, folder: str) -> Gallery:
+def _judged_scores(results: Results) -> list[str]:
+    """All scores that have a better end and that the shown method has values of."""
+    known = {key: None for row in _shown(results) for key, value in row.scores.items() if value is not None}
+    return [key for key in known if column(key).metric.better]
+
+
+def _gallery(results: Results, key: str, folder: str, chief: bool) -> Gallery:
     c = column(key)
     strips = [
         Strip(rank, c.text(row.scores[key]), row.sample, row.frame, f"{folder}/{_picture(results, row)}")
         for rank, row in extremes(results, key)
     ]
-    return Gallery(f"{c.title} {c.arrow}".strip(), strips)
+    return Gallery(f"{c.title} {c.arrow}".strip(), chief, strips)
 
 
 def _picture(results: Results, row: Row) -> str:

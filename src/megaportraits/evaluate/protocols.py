@@ -10,13 +10,15 @@ self: source = first frame, drivers = later frames of the same clip or video, wh
 cross: source = first frame of one person, drivers = frames of another one; there is no right answer (4.2).
 """
 
+import contextlib
+import functools
 import itertools
 import random
+import sys
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -28,7 +30,8 @@ from megaportraits.data.video import READABLE
 from megaportraits.errors import UserError
 from megaportraits.evaluate.frames import Frames, chosen, clip_frames, spread, video_frames
 
-Thing = TypeVar("Thing")
+_TRIED = 8
+"""Frames of a video among which the first one with a face becomes the source of protocol "cross"."""
 
 
 @dataclass(frozen=True)
@@ -69,41 +72,78 @@ class TruthPair:
     target: Path
 
 
-def load_samples(config: EvaluateConfig, protocol: Protocol, size_px: int) -> list[Sample]:
+@dataclass(frozen=True)
+class Samples:
+    """What a protocol is scored on."""
+
+    samples: list[Sample]
+    left_out: list[str]
+    """What is wrong with files that could not be used."""
+
+
+def load_samples(config: EvaluateConfig, protocol: Protocol, size_px: int) -> Samples:
     """The protocol's samples, at the model's picture size; the same ones for the same data and seed.
 
     Raises:
-        UserError: there is no data of the kind that the protocol needs.
+        UserError: there is no data of the kind that the protocol needs, or none of it can be used.
     """
-    folder = Path(config.data)
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; give --data a folder of rendered clips or of videos")
-    videos = [] if protocol == "truth" else _videos(folder)
-    files = videos or find_clips([folder], None if config.split == "all" else config.split)
+    if protocol == "truth":
+        truths = truth_pairs(_clips(config), config.count, config.seed)
+        return _loaded([functools.partial(_truth_sample, pair, config, size_px, i) for i, pair in enumerate(truths)])
+    files = _files(config)
     if protocol == "self":
-        chosen_files = [files[i] for i in spread(0, len(files) - 1, config.count)]
-        return [_self_sample(n, path, config, size_px) for n, path in enumerate(_reading(chosen_files))]
-    if protocol == "cross":
-        people = {path: path if videos else read_info(path).identity for path in files}
-        pairs = _reading(cross_pairs(people, config.count, config.seed))
-        return [_cross_sample(n, still, moving, config, size_px) for n, (still, moving) in enumerate(pairs)]
-    truths = truth_pairs(files, config.count, config.seed)
-    return [_truth_sample(n, pair, config, size_px) for n, pair in enumerate(_reading(truths))]
+        picked = [files[i] for i in spread(0, len(files) - 1, config.count)]
+        return _loaded([functools.partial(_self_sample, path, config, size_px) for path in picked])
+    pairs = cross_pairs(_people(files), config.count, config.seed)
+    return _loaded([functools.partial(_cross_sample, *pair, config, size_px) for pair in pairs])
 
 
-def _reading(things: Sequence[Thing]) -> Iterable[Thing]:
-    return tqdm(things, "reading", disable=None)
+def _loaded(makers: Sequence[Callable[[int], Sample]]) -> Samples:
+    """Make all that can be made, each with its number."""
+    done = Samples([], [])
+    for make in tqdm(makers, "reading", disable=None):
+        try:
+            done.samples.append(make(len(done.samples)))
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            done.left_out.append(str(error))
+    if not done.samples:
+        raise UserError(f"none of the files could be used; the first one: {done.left_out[0]}")
+    return done
 
 
-def holds_truth(config: EvaluateConfig) -> bool:
-    """Whether the folder's clips allow the protocol "truth"."""
-    if not Path(config.data).is_dir() or _videos(Path(config.data)):
-        return False
-    try:
-        truth_pairs(find_clips([config.data], None if config.split == "all" else config.split), 1, 0)
-    except UserError:
-        return False
-    return True
+def possible_protocols(config: EvaluateConfig) -> list[Protocol]:
+    """The protocols that the folder's data allows.
+
+    Raises:
+        UserError: there is neither a clip nor a video.
+    """
+    found: list[Protocol] = ["self"]
+    files = _files(config)
+    if len(set(_people(files).values())) > 1:
+        found.append("cross")
+    if files[0].is_dir():
+        with contextlib.suppress(UserError):
+            truth_pairs(files, 1, config.seed)
+            found.insert(0, "truth")
+    return found
+
+
+def _files(config: EvaluateConfig) -> list[Path]:
+    """The folder's videos, else its clips."""
+    folder = Path(config.data)
+    return (_videos(folder) if folder.is_dir() else []) or _clips(config)
+
+
+def _clips(config: EvaluateConfig) -> list[Path]:
+    if not Path(config.data).is_dir():
+        raise UserError(f"there is no folder {config.data}; give --data a folder of rendered clips or of videos")
+    return find_clips([config.data], None if config.split == "all" else config.split)
+
+
+def _people(files: Sequence[Path]) -> dict[Path, Hashable]:
+    """Who is seen in each file; every video counts as a person."""
+    return {path: read_info(path).identity if path.is_dir() else path for path in files}
 
 
 def find_videos(folder: str | Path) -> list[Path]:
@@ -172,9 +212,9 @@ def cross_pairs(people: Mapping[Path, Hashable], count: int, seed: int) -> list[
     return in_turn[:count]
 
 
-def _truth_sample(number: int, pair: TruthPair, config: EvaluateConfig, size_px: int) -> Sample:
+def _truth_sample(pair: TruthPair, config: EvaluateConfig, size_px: int, position: int, number: int) -> Sample:
     source, driver, target = (read_clip(p) for p in (pair.source, pair.driver, pair.target))
-    still = random.Random(f"{config.seed} {number}").randrange(len(source.rgb))
+    still = random.Random(f"{config.seed} {position}").randrange(len(source.rgb))
     rows = chosen(0, min(len(driver.rgb), len(target.rgb)) - 1, config.frames, config.step)
     return Sample(
         number,
@@ -185,27 +225,30 @@ def _truth_sample(number: int, pair: TruthPair, config: EvaluateConfig, size_px:
     )
 
 
-def _self_sample(number: int, path: Path, config: EvaluateConfig, size_px: int) -> Sample:
-    frames = _frames(path, config.frames + 1, config.step, size_px)
+def _self_sample(path: Path, config: EvaluateConfig, size_px: int, number: int) -> Sample:
+    frames = _frames(path, config.frames + 1, config.step, size_px, least=2)
     later = frames.pick(range(1, len(frames.numbers)))
     return Sample(number, path.name, frames.pick([0]), later, later)
 
 
-def _cross_sample(number: int, source: Path, driver: Path, config: EvaluateConfig, size_px: int) -> Sample:
-    still = _frames(source, 2, 0, size_px).pick([0])
-    moving = _frames(driver, config.frames, config.step, size_px)
+def _cross_sample(source: Path, driver: Path, config: EvaluateConfig, size_px: int, number: int) -> Sample:
+    still = _frames(source, _TRIED if source.is_file() else 1, 0, size_px, least=1).pick([0])
+    moving = _frames(driver, config.frames, config.step, size_px, least=1)
     return Sample(number, f"{source.name} by {driver.name}", still, moving, None)
 
 
-def _frames(path: Path, count: int, step: int, size_px: int) -> Frames:
-    """At most `count` frames of a clip or video, from the first one on; at least two.
+def _frames(path: Path, count: int, step: int, size_px: int, least: int) -> Frames:
+    """At most `count` frames of a clip or video, from the first one on.
 
     Raises:
-        UserError: there are fewer.
+        UserError: there are fewer than `least`.
     """
-    if not path.is_dir():
-        return video_frames(path, count, step, size_px)
+    if path.is_file():
+        return video_frames(path, count, step, size_px, least)
     clip = read_clip(path)
-    if len(clip.rgb) < 2:
-        raise UserError(f"{path} has {len(clip.rgb)} frame; at least two are needed: leave the clip out")
-    return clip_frames(clip, chosen(0, len(clip.rgb) - 1, max(2, count), step), size_px)
+    rows = chosen(0, len(clip.rgb) - 1, count, step)
+    if len(rows) < least:
+        raise UserError(
+            f"{path} has {len(clip.rgb)} frames, of which --step {step} leaves {len(rows)}; {least} are needed"
+        )
+    return clip_frames(clip, rows, size_px)

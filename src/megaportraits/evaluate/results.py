@@ -23,7 +23,8 @@ class Row:
     moved: float
     """Mean distance of the wanted landmarks from the source's, in face heights; head movement included."""
     expression: float
-    """The same without head movement: after the similarity that fits best, in eye distances."""
+    """The same without head movement: of mouth, eyes and brows, after the affine map of the plane that fits best, in
+    distances of the outer eye corners."""
     scores: dict[str, float | None]
     """By "REGION_METRIC"; None where the region is outside the picture, or a judge finds no face."""
 
@@ -52,6 +53,8 @@ class Results:
     sets: dict[str, dict[str, float | None]]
     """Scores of whole sets of pictures (FID, KID, correlations ...) by method and metric."""
     rows: list[Row] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Files that could not be used, a sentence each."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -68,10 +71,11 @@ def read_results(path: str | Path) -> Results:
     """
     file = Path(path) / "scores.json" if Path(path).is_dir() else Path(path)
     data = read_json(file)
-    if data.get("schema_version") != SCHEMA_VERSION or data.keys() != {f.name for f in fields(Results)}:
+    found = data.get("schema_version") if isinstance(data, dict) else "nothing"
+    if found != SCHEMA_VERSION or data.keys() != {f.name for f in fields(Results)}:
         raise UserError(
-            f"{file} is no scores.json of schema {SCHEMA_VERSION} (it says {data.get('schema_version')}); "
-            "make it with `megaportraits evaluate` of this version"
+            f"{file} is no scores.json of schema {SCHEMA_VERSION} (it says {found}); make it with `megaportraits "
+            "evaluate` of this version"
         )
     rows = [Row(**row) for row in data.pop("rows")]
     return Results(**data, rows=rows)

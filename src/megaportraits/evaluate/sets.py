@@ -40,6 +40,8 @@ class SetJudge:
             return {}
         sets = {name: torch.cat([one[name] for one in features]) for name in features[0]}
         real = sets.pop(REAL)
+        if len(real) < 2:
+            return {name: {"fid": None, "kid": None} for name in sets}
         return {
             name: {"fid": frechet_distance(real, found), "kid": kernel_distance(real, found)[0]}
             for name, found in sets.items()

@@ -127,6 +127,11 @@ def tables(results: Results) -> list[Table]:
     suffix = f", frames that moved by more than {MOVED:.0%} of the face ({len(_frames(moved))} of {total})"
     made = [_table(title, everything, of_pictures) for title, of_pictures in _GROUPS]
     made += [_table(title + suffix, means(moved), of_pictures) for title, of_pictures in _GROUPS]
+    if any(c.name == "fid" for c in made[1].columns):
+        made[1].notes.append(
+            f"FID and KID of {total} pictures: FID is biased upwards, strongly below about 2048; compare it only with "
+            "that of equally many, and prefer KID"
+        )
     for name, why in results.unavailable.items():
         made[0 if _of_pictures(name) else 1].notes.append(f"{name}: not available: {why}")
     return [table for table in made if table.columns or table.notes]
@@ -205,7 +210,7 @@ def markdown_text(text: str) -> str:
 
 
 _LATEX = {c: f"\\{c}" for c in "%$#&_{}"} | {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    "-": "{-}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", "°": r"$^\circ$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
 }  # fmt: skip
 

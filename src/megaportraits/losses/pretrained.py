@@ -146,7 +146,7 @@ def load_frozen(name: str, path: str | Path = "") -> nn.Module:
     """
     if name not in NETWORKS:
         raise UserError(f"there is no frozen network {name!r}; known are {', '.join(NETWORKS)}")
-    file, entry = _weights_file(name, str(path)), NETWORKS[name]
+    file, entry = weights_file(name, str(path)), NETWORKS[name]
     layout = _CAFFE if name == "squeezenet1_0" and file.suffix == ".npz" else entry.layout
     network = _filled(layout, _read(file, layout.inside, entry), file, entry)
     if entry.backbone:
@@ -159,7 +159,12 @@ def variable(name: str) -> str:
     return f"MEGAPORTRAITS_{name.upper()}"
 
 
-def _weights_file(name: str, path: str) -> Path:
+def weights_file(name: str, path: str = "") -> Path:
+    """The file of a network's weights: `path`, else what its variable names, else the download in the cache.
+
+    Raises:
+        UserError: there is no file, and none could be downloaded.
+    """
     entry, given = NETWORKS[name], path or os.environ.get(variable(name), "")
     if given:
         if not Path(given).is_file():

@@ -34,7 +34,8 @@ def frechet_distance(features_a: Float[Tensor, "N D"], features_b: Float[Tensor,
     metric = FrechetInceptionDistance(_AsTheyAre(features_a.shape[1]))
     metric.update(_double(features_a), real=True)
     metric.update(_double(features_b), real=False)
-    return max(0.0, float(metric.compute()))
+    distance = float(metric.compute())
+    return 0.0 if distance < 0 else distance
 
 
 def kernel_distance(
