@@ -16,7 +16,7 @@ from megaportraits.models.identity import IdentityNet
 WEIGHTS = Path(__file__).parents[1] / "src/megaportraits/weights"
 KINDS = {"base": BaseModel, "gaze": GazeNet, "identity": IdentityNet}
 PLACES = (
-    "output", "data", "recorded", "stills", "pose", "start_from", "teacher", "assets", "folder", "backgrounds",
+    "output", "data", "recorded", "stills", "pose", "expression", "start_from", "teacher", "assets", "folder", "backgrounds",
     "held_out", "perceptual_weights", "face_weights", "gaze_weights", "recogniser_weights",
 )  # fmt: skip
 """Settings that name files and folders."""
@@ -26,7 +26,11 @@ def without_places(settings: Any) -> Any:
     """Settings without those that say where things are."""
     if not isinstance(settings, dict):
         return settings
-    return {name: without_places(value) for name, value in settings.items() if name not in PLACES}
+    return {
+        name: without_places(value)
+        for name, value in settings.items()
+        if not (name in PLACES and isinstance(value, str | list))
+    }
 
 
 def main() -> None:
