@@ -16,8 +16,8 @@ from megaportraits.models.identity import IdentityNet
 WEIGHTS = Path(__file__).parents[1] / "src/megaportraits/weights"
 KINDS = {"base": BaseModel, "gaze": GazeNet, "identity": IdentityNet}
 PLACES = (
-    "output", "data", "recorded", "stills", "pose", "expression", "start_from", "teacher", "assets", "folder", "backgrounds",
-    "held_out", "perceptual_weights", "face_weights", "gaze_weights", "recogniser_weights",
+    "output", "data", "recorded", "stills", "pose", "expression", "start_from", "teacher", "assets", "folder",
+    "backgrounds", "held_out", "perceptual_weights", "face_weights", "gaze_weights", "recogniser_weights",
 )  # fmt: skip
 """Settings that name files and folders."""
 
