@@ -55,13 +55,24 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--recogniser", default="")
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--count", type=int, default=32, help="cross-driven pairs that are scored")
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
     lines = []
     for name in VARIANTS:
         scores = given.output / "scores" / (VARIANTS[name] or "full")
         weights = str(trained(name, given))
-        evaluate(EvaluateConfig(given.held_out, str(scores), "truth", weights, given.pose, recogniser=given.recogniser))
+        evaluate(
+            EvaluateConfig(
+                given.held_out,
+                str(scores),
+                "truth",
+                weights,
+                given.pose,
+                recogniser=given.recogniser,
+                count=given.count,
+            )
+        )
         found = means(read_results(scores).rows)["model"]
         lines.append(f"| {name} | {' | '.join(column(key).text(found.get(key)) for key in SHOWN)} |")
     titles = [f"{column(key).title} {column(key).arrow}" for key in SHOWN]
