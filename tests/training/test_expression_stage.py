@@ -75,15 +75,18 @@ def test_stage_one_goes_on_from_it(config, base_config):
     assert all(torch.equal(found[name], tensor.float()) for name, tensor in tensors.items())
 
 
-def test_stage_one_can_leave_it_as_it_is(base_config):
+def test_stage_one_can_leave_it_as_it_is(config, base_config):
+    done = str(run(config))
     for frozen in (False, True):
-        stage = make_stage(replace(base_config, expression_frozen=frozen))
+        stage = make_stage(replace(base_config, expression=done, expression_frozen=frozen))
         before = {k: v.clone() for k, v in stage.generator.motion_encoder.state_dict().items()}
         config = stage.config
         Trainer(stage, replace(config.loop, steps=3), config.optimiser, Path(config.output) / str(frozen), {}).run()
         after = stage.generator.motion_encoder.state_dict()
         changed = {k.split(".")[0] for k, v in after.items() if not torch.equal(v, before[k])}
         assert changed == (set() if frozen else {"expression"})
+    with pytest.raises(UserError, match="learnt nothing yet"):
+        replace(base_config, expression_frozen=True)
 
 
 def test_acting_is_measured_from_the_persons_mean_without_the_head_pose(drawn_clips):
