@@ -235,3 +235,5 @@ def test_results_of_another_schema_are_refused(config, tmp_path):
     (tmp_path / "a/scores.json").write_text(json.dumps(data | {"schema_version": 2}))
     with pytest.raises(UserError, match="of schema"):
         read_results(tmp_path / "a")
+    with pytest.raises(UserError, match="there is no file"):
+        read_results(tmp_path / "absent")

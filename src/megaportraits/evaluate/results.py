@@ -70,6 +70,8 @@ def read_results(path: str | Path) -> Results:
         UserError: no such file, or not of an evaluation by this version of the program.
     """
     file = Path(path) / "scores.json" if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise UserError(f"there is no file {file}; give the scores.json of `megaportraits evaluate`, or its folder")
     data = read_json(file)
     found = data.get("schema_version") if isinstance(data, dict) else "nothing"
     if found != SCHEMA_VERSION or data.keys() != {f.name for f in fields(Results)}:
