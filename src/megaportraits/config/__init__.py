@@ -1,6 +1,7 @@
 """Every knob, once: frozen dataclasses with a sentence for each field, and the presets. No torch here."""
 
 from megaportraits.config.alarms import AlarmConfig
+from megaportraits.config.animate import AnimateConfig, AnimateOptions, Device, NoFace, Owner, Precision
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.compare import CompareConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
@@ -36,11 +37,14 @@ __all__ = [
     "IDENTITY_PRESETS",
     "MODEL_PRESETS",
     "AlarmConfig",
+    "AnimateConfig",
+    "AnimateOptions",
     "AppearanceConfig",
     "AugmentConfig",
     "BaseTraining",
     "CompareConfig",
     "CriticsConfig",
+    "Device",
     "DiscriminatorConfig",
     "DomainConfig",
     "EvaluateConfig",
@@ -58,9 +62,12 @@ __all__ = [
     "MixtureConfig",
     "ModelConfig",
     "MotionConfig",
+    "NoFace",
     "OnlineConfig",
     "OptimiserConfig",
+    "Owner",
     "PoseTraining",
+    "Precision",
     "PreparePhotos",
     "PrepareVideos",
     "PresetName",

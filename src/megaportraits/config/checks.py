@@ -6,11 +6,12 @@ from megaportraits.errors import UserError
 
 
 def at_least(config: Any, least: float | int, *names: str) -> None:
-    """Refuse numbers that are too small.
+    """Refuse numbers that are too small; None is left alone.
 
     Raises:
         UserError: a field of `config` is below `least`.
     """
     for name in names:
-        if getattr(config, name) < least:
-            raise UserError(f"{name} is {getattr(config, name)}; give at least {least:g}")
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; give at least {least:g}")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from megaportraits.animate import Animator
-from megaportraits.background import background_plate, composite
+from megaportraits.animate.background import background_plate, composite
 from megaportraits.config import preset
 from megaportraits.data.pictures import read_picture
 from megaportraits.data.track import video_square

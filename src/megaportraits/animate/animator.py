@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from megaportraits.background import background_plate, composite
+from megaportraits.animate.background import background_plate, composite
+from megaportraits.animate.source import Source
+from megaportraits.config import Device
 from megaportraits.data.crop import SquareCrop, clip_crop
 from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.pictures import read_picture
@@ -27,25 +28,10 @@ from megaportraits.data.track import video_square
 from megaportraits.data.video import VideoWriter, probe, read_timed_frames
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
-from megaportraits.tensors import Canonical
+from megaportraits.tensors import Canonical, Motion
 
-Device = Literal["auto", "cpu", "cuda"]
 _MATTE_NET_PX = 256
 _BATCH = {"cpu": 4, "cuda": 8}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A picture, ready to be driven."""
-
-    crop: UInt8[np.ndarray, "S S 3"]
-    """The head, framed as all crops are (`data/crop.py`)."""
-    matte: Float[np.ndarray, "S S"]
-    """The person in the crop, in [0, 1]."""
-    plate: Float[np.ndarray, "S S 3"]
-    """The crop in [0, 1] without the person."""
-    canonical: Canonical
-    """What the model keeps of the person."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +82,8 @@ class Animator:
         size = (self.size_px, self.size_px)
         matte = np.array(Image.fromarray(fine).resize(size, Image.Resampling.BOX))
         plate = background_plate(crop, square.mirrored(matte, picture.shape[:2]))
-        self._source = Source(crop, matte, plate, self._canonical(crop, matte))
+        canonical, motion = self._canonical(crop, matte)
+        self._source = Source(picture, square, crop, matte, plate, canonical, motion)
         return self._source
 
     def drive(self, crop: UInt8[np.ndarray, "H W 3"]) -> Frame:
@@ -164,10 +151,11 @@ class Animator:
                     bar.update(len(batch))
 
     @torch.inference_mode()
-    def _canonical(self, crop: np.ndarray, matte: np.ndarray) -> Canonical:
+    def _canonical(self, crop: np.ndarray, matte: np.ndarray) -> tuple[Canonical, Motion]:
         image = self._tensor([crop])
         mask = torch.from_numpy(matte)[None, None].to(self.device)
-        return self.model.canonical(image, mask, self.model.motion(image))
+        motion = self.model.motion(image)
+        return self.model.canonical(image, mask, motion), motion
 
     def _tensor(self, crops: list[np.ndarray]) -> Float[Tensor, "B 3 S S"]:
         right_size = [

@@ -1,0 +1,86 @@
+"""Settings of `megaportraits animate`, `motion extract` and `batch`: one place for each knob of a finished picture."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from megaportraits.config.checks import at_least
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+NoFace = Literal["hold", "interpolate", "skip"]
+Owner = Literal["source", "driver"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateOptions:
+    """How a picture follows its driver, and what is shown. Every field has a default."""
+
+    motion: Literal["absolute", "relative"] = "absolute"
+    """Take the driver's pose and expression as they are, or add its changes since a reference frame to the source's."""
+    reference: int | None = None
+    """Reference frame of relative motion and neutral frame of the gains, from 0; by default the calmest one."""
+    scale: Owner = "driver"
+    """Whose head size: the driver's, or the source's (video call)."""
+    translation: Owner = "driver"
+    """Whose place in the picture."""
+    frontalize: bool = False
+    """Look straight ahead; --rotate and --sweep turn from there."""
+    rotate: str = ""
+    """Degrees to turn the head further: YAW,PITCH,ROLL; to the picture's right, up, and clockwise are positive."""
+    sweep: tuple[str, ...] = ()
+    """Turn over the length of the driver: yaw:-30..30, pitch:0..10..0; angles in degrees at evenly spaced times."""
+    expression_gain: float = 1.0
+    """Exaggerate (above 1) or damp (below 1) the expression against its neutral frame."""
+    eyes: float = 1.0
+    """The same for the region of the eyes only."""
+    mouth: float = 1.0
+    """The same for the region of the mouth only."""
+    smooth: float = 1.0
+    """Strength of the filter against trembling of pose and expression; 0 turns it off."""
+    no_face: NoFace = "interpolate"
+    """What to show where the driver's face is not seen: the last motion, one between both ends, or nothing."""
+    face: str = "largest"
+    """Which of several faces drives: largest, a number (0 is the largest), or all; all takes a folder of sources."""
+    seconds: float = 4.0
+    """Length of the result where the driver is a picture, and of a recording from a camera."""
+    paste_back: bool = False
+    """Show the whole photo with the moving head in it, not the head's crop."""
+    background: str = "source"
+    """What is behind the person: source, blur, transparent, a colour (red, #00ff00), a picture or a video."""
+    matte_net: Path | None = None
+    """ONNX matting network for the source; by default MediaPipe's."""
+    plate_net: Path | None = None
+    """ONNX inpainting network (LaMa) for what is behind the person; by default a smooth fill."""
+    audio: Path | None = None
+    """File whose sound is taken instead of the driver's."""
+    side_by_side: bool = False
+    """Show source, driver and result beside each other."""
+    preview: bool = False
+    """Render every tenth frame only, into a contact sheet (.png or .jpg)."""
+
+    def __post_init__(self):
+        at_least(self, 0, "smooth", "reference", "expression_gain", "eyes", "mouth")
+        at_least(self, 0.04, "seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateConfig(AnimateOptions):
+    """`megaportraits animate`."""
+
+    source: Path
+    """Photo of one person (with --face all: a folder of photos, one for each face in the order of their names)."""
+    driver: Path
+    """Video, picture, folder of pictures, number of a camera, or motion file (.mpmotion)."""
+    output: Path
+    """Video (.mp4, .mov, .mkv, .webm), picture (.png, .jpg), or folder for numbered pictures (a name ending in /)."""
+    weights: str | None = None
+    """Checkpoint folder, preset, or OWNER/NAME of a hub; by default the weights that came with the package."""
+    device: Device = "auto"
+    """Where to compute; auto takes a GPU where there is one."""
+    precision: Precision = "auto"
+    """Numbers of the networks; auto takes fp16 on a GPU, and falls back where that fails."""
+
+    def options(self) -> AnimateOptions:
+        """What does not depend on files and machine."""
+        return AnimateOptions(**{f.name: getattr(self, f.name) for f in fields(AnimateOptions)})
