@@ -1,5 +1,6 @@
 """The base model as a whole: what depends on what, zero start, gradients, folding, saving."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -31,6 +32,19 @@ def test_both_warps_start_rigid(fresh, pictures):
     embedding = fresh.embedding(motion.expression, appearance.descriptor)
     assert not fresh.warp_source(embedding).any()
     assert not fresh.warp_driver(embedding).any()
+
+
+def test_a_warp_cannot_die(model, pictures):
+    """Biases that would keep every last ReLU at zero leave offsets that follow z, and gradients."""
+    source, matte, driver = pictures
+    warp = copy.deepcopy(model.warp_driver)
+    with torch.no_grad():
+        warp.norm.bias.fill_(-100.0)
+    descriptor = model.appearance(source, matte).descriptor
+    offsets = warp(model.embedding(model.motion(driver).expression, descriptor))
+    assert (offsets[0] - offsets[1]).abs().mean() > 1e-4
+    reached = torch.autograd.grad(offsets.sum(), [p for p in warp.entry.parameters()])
+    assert all(gradient.any() for gradient in reached)
 
 
 def test_forward_is_canonical_then_render_and_stays_in_range(model, pictures):

@@ -19,6 +19,7 @@ from megaportraits.models.base import BaseModel
 from megaportraits.tensors import Canonical, HeadPose, Motion, Prediction
 from megaportraits.training.alarms import Alarms
 from megaportraits.training.alarms.linear import centred, held_out_r2
+from megaportraits.training.alarms.measures import moved_in_face
 from megaportraits.training.alarms.rules import RULES
 
 SIZE_PX, FRAMES, PEOPLE, MOTIONS = 64, 5, 4, 2
@@ -84,7 +85,7 @@ class Sticker(nn.Module):
         return Canonical((image * matte + 0.5 * (1 - matte))[:, :, None], torch.zeros(len(image), 1, 4, 4))
 
     def driver_offsets(self, canonical: Canonical, motion: Motion) -> Tensor:
-        return motion.expression.mean(1)[:, None, None, None, None].expand(-1, 3, 2, 2, 2)
+        return motion.expression.mean(1)[:, None, None, None, None].expand(-1, 3, 2, 8, 8)
 
     def render(self, canonical: Canonical, motion: Motion) -> Prediction:
         return Prediction(self.paint(canonical.volume[:, :, 0], motion.expression), None)
@@ -169,6 +170,14 @@ def test_a_code_hidden_in_a_fine_pattern_is_found(alarms):
     assert plain["hidden_cos"] > 0.99
     assert any(sentence.startswith("Hidden code") for sentence in alarms.ringing(hidden, 10))
     assert not any(sentence.startswith("Hidden code") for sentence in alarms.ringing(plain, 10))
+
+
+def test_a_warp_that_moves_only_beside_the_face_is_found():
+    offsets = torch.zeros(4, 3, 4, 16, 16)
+    offsets[..., :2] = torch.linspace(-1, 1, 4)[:, None, None, None, None]
+    assert moved_in_face(offsets) == 0
+    offsets[..., 6:10] = offsets[..., :1] / 8
+    assert moved_in_face(offsets) > 0.1
 
 
 def test_no_alarm_rings_in_the_first_steps(alarms):

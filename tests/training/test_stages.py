@@ -244,6 +244,25 @@ def test_a_warm_restart_takes_weights_but_not_the_step(base_config, pose_config,
     assert torch.equal(again.generator.head.weight, read_state(first)["generator/head.weight"])
 
 
+def test_networks_that_begin_anew_are_not_taken_over(base_config, tmp_path):
+    first = make_trainer(base_config).run()
+    again = replace(base_config, start_from=str(first), output=str(tmp_path / "second"), anew=("warp_driver",))
+    model, state = make_stage(again).generator, read_state(first)
+    assert not model.warp_driver.to_offsets.weight.any()
+    assert state["generator/warp_driver.to_offsets.weight"].any()
+    assert torch.equal(model.warp_source.to_offsets.weight, state["generator/warp_source.to_offsets.weight"])
+
+
+def test_the_offset_penalty_reaches_the_driver_warp(base_config):
+    stage = make_stage(replace(base_config, weights=replace(base_config.weights, offsets=1.0)))
+    with torch.no_grad():
+        stage.generator.warp_driver.to_offsets.weight.normal_(std=0.02)
+    raw, weight = stage.generator_terms(first_batch(stage), step=0)["offsets"]
+    assert weight == 1
+    assert raw > 0
+    assert {"warps", "embedding", "expression"} <= reach(stage, raw)
+
+
 def test_base_stage_without_a_pose_net_is_a_user_error(base_config):
     with pytest.raises(UserError, match="--pose"):
         make_stage(replace(base_config, pose=""))

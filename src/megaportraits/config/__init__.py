@@ -1,7 +1,16 @@
 """Every knob, once: frozen dataclasses with a sentence for each field, and the presets. No torch here."""
 
 from megaportraits.config.alarms import AlarmConfig
-from megaportraits.config.animate import AnimateConfig, AnimateOptions, Device, NoFace, Owner, Precision
+from megaportraits.config.animate import (
+    AnimateConfig,
+    AnimateOptions,
+    BatchConfig,
+    Device,
+    MotionExtract,
+    NoFace,
+    Owner,
+    Precision,
+)
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.compare import CompareConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
@@ -42,6 +51,7 @@ __all__ = [
     "AppearanceConfig",
     "AugmentConfig",
     "BaseTraining",
+    "BatchConfig",
     "CompareConfig",
     "CriticsConfig",
     "Device",
@@ -62,6 +72,7 @@ __all__ = [
     "MixtureConfig",
     "ModelConfig",
     "MotionConfig",
+    "MotionExtract",
     "NoFace",
     "OnlineConfig",
     "OptimiserConfig",

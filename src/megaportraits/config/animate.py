@@ -65,7 +65,19 @@ class AnimateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnimateConfig(AnimateOptions):
+class LoadConfig:
+    """Which model computes, and on what."""
+
+    weights: str | None = None
+    """Checkpoint folder, preset, or OWNER/NAME of a hub; by default the weights that came with the package."""
+    device: Device = "auto"
+    """Where to compute; auto takes a GPU where there is one."""
+    precision: Precision = "auto"
+    """Numbers of the networks; auto takes fp16 on a GPU, and falls back where that fails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateConfig(LoadConfig, AnimateOptions):
     """`megaportraits animate`."""
 
     source: Path
@@ -74,13 +86,39 @@ class AnimateConfig(AnimateOptions):
     """Video, picture, folder of pictures, number of a camera, or motion file (.mpmotion)."""
     output: Path
     """Video (.mp4, .mov, .mkv, .webm), picture (.png, .jpg), or folder for numbered pictures (a name ending in /)."""
-    weights: str | None = None
-    """Checkpoint folder, preset, or OWNER/NAME of a hub; by default the weights that came with the package."""
-    device: Device = "auto"
-    """Where to compute; auto takes a GPU where there is one."""
-    precision: Precision = "auto"
-    """Numbers of the networks; auto takes fp16 on a GPU, and falls back where that fails."""
 
     def options(self) -> AnimateOptions:
         """What does not depend on files and machine."""
-        return AnimateOptions(**{f.name: getattr(self, f.name) for f in fields(AnimateOptions)})
+        return _options_of(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionExtract(LoadConfig):
+    """`megaportraits motion extract`."""
+
+    driver: Path
+    """Video, picture, folder of pictures, or number of a camera."""
+    output: Path
+    """Motion file to write (.mpmotion)."""
+    face: str = "largest"
+    """Which of several faces: largest, or a number (0 is the largest)."""
+    seconds: float = 4.0
+    """Length of a recording from a camera."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig(LoadConfig, AnimateOptions):
+    """`megaportraits batch`; its options are those of every row that does not say otherwise."""
+
+    jobs: Path
+    """CSV file with a header: source, driver, and if wanted output and any option of `animate`, with underscores."""
+    output: Path
+    """Folder for the results."""
+
+    def options(self) -> AnimateOptions:
+        """What rows take where they do not say otherwise."""
+        return _options_of(self)
+
+
+def _options_of(config: AnimateOptions) -> AnimateOptions:
+    return AnimateOptions(**{f.name: getattr(config, f.name) for f in fields(AnimateOptions)})

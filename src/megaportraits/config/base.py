@@ -34,6 +34,8 @@ class LossWeights:
     """L1 of the pictures (ours)."""
     parts: float = 0.0
     """L1 around mouth and eyes (ours)."""
+    offsets: float = 0.0
+    """Mean square of the driver warp's offsets: none where the expression needs none (ours)."""
     matte: float = 5.0
     """L1 of the painted matte (ours, presets with `paints_matte`)."""
 
@@ -107,6 +109,8 @@ class BaseTraining:
     """Checkpoint folder of `train expression`: the expression net starts from it, also instead of --start-from's."""
     expression_frozen: bool = False
     """Keep the expression net as it starts: z stays what `train expression` made of it."""
+    anew: tuple[Literal["warp_source", "warp_driver"], ...] = ()
+    """Networks of --start-from that are not taken over but begin again."""
     start_from: str = ""
     """Warm restart: training checkpoint of an earlier leg (weights only, fresh optimiser)."""
     batch: int = 24

@@ -58,17 +58,28 @@ class BaseModel(nn.Module):
         """w_s-> o v_s."""
         if self.warp_source is None:
             return appearance.volume
-        offsets = self.warp_source(self.embedding(motion.expression, appearance.descriptor))
+        offsets = self.source_offsets(appearance, motion)
         grid = geometry.compose_source_grid(motion.pose, offsets, appearance.volume.shape[2:])
         return geometry.sample(appearance.volume, grid)
+
+    def source_offsets(self, appearance: Appearance, motion: Motion) -> Float[Tensor, "B 3 d h w"]:
+        """The expression part of w_s->; there is none without `warp_source`."""
+        assert self.warp_source is not None
+        return self.warp_source(self.embedding(motion.expression, appearance.descriptor))
 
     def driver_offsets(self, canonical: Canonical, motion: Motion) -> Float[Tensor, "B 3 d h w"]:
         """The expression part of w_->d."""
         return self.warp_driver(self.embedding(motion.expression, canonical.descriptor))
 
-    def render(self, canonical: Canonical, motion: Motion) -> Prediction:
-        """The source with the driver's motion (outer part of Eq. 1, and Eq. 2)."""
-        offsets = self.driver_offsets(canonical, motion)
+    def render(
+        self, canonical: Canonical, motion: Motion, offsets: Float[Tensor, "B 3 d h w"] | None = None
+    ) -> Prediction:
+        """The source with the driver's motion (outer part of Eq. 1, and Eq. 2).
+
+        With `offsets`, these are the expression part of w_->d, instead of `driver_offsets`.
+        """
+        if offsets is None:
+            offsets = self.driver_offsets(canonical, motion)
         grid = geometry.compose_driver_grid(motion.pose, offsets, canonical.volume.shape[2:])
         return self.g2d(self.projection(geometry.sample(canonical.volume, grid)))
 

@@ -42,6 +42,7 @@ class _Pass:
     canonical: Canonical
     source_motion: Motion
     driver_motion: Motion
+    offsets: Float[Tensor, "N 3 d h w"]
     prediction: Prediction
     painted: Float[Tensor, "N 3 H W"]
     wanted: Float[Tensor, "N 3 H W"]
@@ -85,7 +86,10 @@ class BaseStage:
             return  # the run goes on from its own weights
         if config.start_from:
             state = Path(config.start_from) / "state"
-            checked_load(self.generator, read_tensors(state / "generator.safetensors"), state)
+            kept = self.generator.state_dict()
+            tensors = read_tensors(state / "generator.safetensors")
+            tensors |= {name: kept[name] for name in tensors.keys() & kept.keys() if name.split(".")[0] in config.anew}
+            checked_load(self.generator, tensors, state)
             if self.discriminator is not None and (state / "discriminator.safetensors").is_file():
                 checked_load(self.discriminator, read_tensors(state / "discriminator.safetensors"), state)
         if config.pose:
@@ -113,6 +117,8 @@ class BaseStage:
             terms["reconstruction"] = (F.l1_loss(done.painted, done.wanted), weights.reconstruction)
         if weights.parts > 0:
             terms["parts"] = (parts_loss(done.painted, done.wanted, pair.driver.keypoints), weights.parts)
+        if weights.offsets > 0:
+            terms["offsets"] = (done.offsets.square().mean(), weights.offsets)
         if done.prediction.matte is not None and weights.matte > 0:
             terms["matte"] = (F.l1_loss(done.prediction.matte, pair.driver.matte), weights.matte)
         if self.discriminator is not None:
@@ -143,10 +149,12 @@ class BaseStage:
         source, driver, foreground = pair.source, pair.driver, self.config.foreground
         source_motion, driver_motion = self._motion(source), self._motion(driver)
         canonical = self.generator.canonical(source.rgb, self._shown(source), source_motion)
-        prediction = self.generator.render(canonical.repeat(self.config.drivers_per_source), driver_motion)
+        several = canonical.repeat(self.config.drivers_per_source)
+        offsets = self.generator.driver_offsets(several, driver_motion)
+        prediction = self.generator.render(several, driver_motion, offsets)
         wanted = driver.rgb if foreground == "all" else over_grey(driver.rgb, driver.matte)
         painted = over_grey(prediction.rgb, driver.matte) if foreground == "masked" else prediction.rgb
-        return _Pass(canonical, source_motion, driver_motion, prediction, painted, wanted)
+        return _Pass(canonical, source_motion, driver_motion, offsets, prediction, painted, wanted)
 
     def _cross_terms(self, done: _Pass, pair: Pair) -> Terms:
         weights, motion = self.config.weights, self._cross_motion(done.driver_motion, pair.sample)

@@ -188,11 +188,21 @@ def collapse(take: Take) -> dict[str, float]:
         "collapse_zero_db": driven - take.mean_psnr_db(take.drive(torch.zeros_like(code))),
         "collapse_shuffled_db": driven - take.mean_psnr_db(take.drive(shuffled)),
         "offset_driver": float(offsets.float().abs().mean()),
+        "offset_face_voxels": float(moved_in_face(offsets.float())),
     }
     if isinstance(take.model, BaseModel) and take.model.warp_source is not None:
         embedding = take.model.embedding(take.source.expression, take.canonical.descriptor)
         values["offset_source"] = float(take.model.warp_source(embedding).float().abs().mean())
     return values
+
+
+def moved_in_face(offsets: Float[Tensor, "N 3 d h w"]) -> Float[Tensor, ""]:
+    """Standard deviation over N expressions of the offsets inside the face, in voxels of the offsets' width."""
+    size = offsets.shape[2:]
+    grid = geometry.identity_grid(size)
+    low, high = (torch.from_numpy(edge(geometry.mean_head()[list(geometry.FACE_OVAL)], 0)) for edge in (np.min, np.max))
+    face = ((grid[..., :2] > low[:2]) & (grid[..., :2] < high[:2])).all(-1) & (grid[..., 2] < 0)
+    return offsets[..., face.to(offsets.device)].std(0).mean() * size[-1] / 2
 
 
 def hidden_code(take: Take) -> dict[str, float]:

@@ -32,6 +32,13 @@ RULES = (
         "of the frame; stop the leg, then weigh eyes and mouth more or check that the motion encoder gets gradients.",
     ),
     Rule(
+        ("offset_face_voxels",),
+        lambda voxels: voxels < 0.02,
+        "Rigid face: expressions move the driver warp inside the face by {offset_face_voxels:.4f} voxels only (0.02 "
+        "wanted), so they reach the picture by ways around the warp; start the warps anew (--anew) or weigh their "
+        "offsets (weights.offsets).",
+    ),
+    Rule(
         ("leak_ratio",),
         lambda ratio: ratio > 0.25,
         "Leakage: the driver's look changes the result {leak_ratio:.2f} times as much as its motion does (0.25 at "
