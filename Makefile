@@ -21,7 +21,8 @@ check: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py model
+	$(BIN)/python benchmarks/speed.py animate
 
 clean:
 	rm -rf $(VENV) build dist

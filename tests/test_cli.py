@@ -6,14 +6,12 @@ import time
 from importlib import import_module, resources
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from megaportraits.cli import COMMANDS, main
 from megaportraits.config import BaseTraining, preset
-from megaportraits.data.video import probe, write_video
+from megaportraits.data.video import probe
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
@@ -89,61 +87,6 @@ def test_demo_makes_a_video_and_says_nothing_on_standard_error(weights, tmp_path
     info, driver = probe(tmp_path / "out.mp4"), probe(DEMO / "driver.mp4")
     assert (info.fps, info.frame_count) == (driver.fps, driver.frame_count)
     assert info.width == 3 * info.height
-
-
-def grey_picture(folder: Path) -> str:
-    Image.fromarray(np.full((80, 80, 3), 120, np.uint8)).save(folder / "grey.png")
-    return str(folder / "grey.png")
-
-
-def text_file(folder: Path, name: str) -> str:
-    (folder / name).write_text("not what it says\n")
-    return str(folder / name)
-
-
-def grey_video(folder: Path) -> str:
-    write_video(folder / "grey.mp4", [np.full((80, 80, 3), 120, np.uint8)] * 3, 25)
-    return str(folder / "grey.mp4")
-
-
-def wrong_checkpoint(folder: Path) -> str:
-    (folder / "model.safetensors").write_bytes(b"broken")
-    (folder / "config.json").write_text('{"schema_version": 1, "kind": "base", "model": {}}')
-    return str(folder)
-
-
-BAD = {
-    "no source file": ("--source", lambda folder: str(folder / "missing.jpg"), "no file"),
-    "source is a text": ("--source", lambda folder: text_file(folder, "photo.jpg"), "not a readable picture"),
-    "source is a folder": ("--source", str, "not a readable picture"),
-    "no face in the source": ("--source", grey_picture, "no face"),
-    "no driver file": ("--driver", lambda folder: str(folder / "missing.mp4"), "no file"),
-    "driver is a text": ("--driver", lambda folder: text_file(folder, "driver.mp4"), "not a video"),
-    "no face in the driver": ("--driver", grey_video, "no face"),
-    "no such weights": ("--weights", lambda folder: str(folder / "nowhere"), "no checkpoint"),
-    "broken weights": ("--weights", wrong_checkpoint, "safetensors"),
-    "output under a file": ("--output", lambda folder: text_file(folder, "file") + "/out.mp4", "cannot write"),
-    "output of another kind": ("--output", lambda folder: str(folder / "out.gif"), "does not end in"),
-    "unknown device": ("--device", lambda folder: "abacus", "abacus"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_sentence_and_code_2(case, weights, tmp_path, capsys):
-    option, make, reason = BAD[case]
-    (tmp_path / "in").mkdir()
-    options = {
-        "--source": str(DEMO / "source.png"),
-        "--driver": str(DEMO / "driver.mp4"),
-        "--output": str(tmp_path / "results" / "out.mp4"),
-        "--weights": str(weights),
-    }
-    options[option] = make(tmp_path / "in")
-    assert main(["animate", *(word for pair in options.items() for word in pair)]) == 2
-    said = capsys.readouterr().err
-    assert reason in said
-    assert said.count("\n") == 1
-    assert not list(tmp_path.rglob("out.*"))
 
 
 def test_nested_switches_and_lists_are_words_too():

@@ -21,7 +21,10 @@ class Command:
 
 
 COMMANDS = {
-    "animate": Command("megaportraits.animate:animate", "animate a photo by a video"),
+    "animate": Command("megaportraits.animate.command:animate", "animate a photo by a video"),
+    "batch": Command("megaportraits.batch:batch", "animate many photos by many videos, from a table"),
+    "motion extract": Command("megaportraits.animate.command:extract_motion", "write a driver's motion into a file"),
+    "doctor": Command("megaportraits.doctor:doctor", "say how well a video will drive, and what to mend"),
     "demo": Command("megaportraits.demo:demo", "make a short sample video from what came with the package"),
     "synth": Command("megaportraits.synth.command:run", "render heads with ground truth for training and tests"),
     "prepare photos": Command("megaportraits.data.stills:prepare_photos", "make training stills of photos"),

@@ -111,6 +111,8 @@ def _normal(arguments: list[str], hints: dict[str, Any]) -> list[str]:
     while words:
         name, equals, value = words.pop(0).partition("=")
         if name.startswith("--"):
+            if not equals and words and re.match(r"-[\d.]", words[0]):
+                equals, value = "=", words.pop(0)
             name = "--" + name[2:].replace("-", "_")
             hint = hints.get(name[2:])
             if name == "--config":

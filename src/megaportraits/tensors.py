@@ -109,15 +109,15 @@ class Pair:
     """Whether drivers differ from their source in expression; false for views of one photo."""
 
     def to(self, device: torch.device | str) -> "Pair":
-        return _map(self, lambda tensor: tensor.to(device, non_blocking=True))
+        return mapped(self, lambda tensor: tensor.to(device, non_blocking=True))
 
 
-def _map(bundle: Bundle, function: Callable[[Tensor], Tensor]) -> Bundle:
+def mapped(bundle: Bundle, function: Callable[[Tensor], Tensor]) -> Bundle:
     """Apply `function` to every tensor of a (nested) bundle."""
     if isinstance(bundle, Tensor):
         return cast(Bundle, function(bundle))
     names = [f.name for f in fields(cast(Any, bundle))]
-    return type(bundle)(**{name: _map(getattr(bundle, name), function) for name in names})
+    return type(bundle)(**{name: mapped(getattr(bundle, name), function) for name in names})
 
 
 def stack(bundles: Sequence[Bundle]) -> Bundle:

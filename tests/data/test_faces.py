@@ -77,3 +77,32 @@ def test_missing_system_library_names_the_cure(monkeypatch):
     monkeypatch.setattr(faces.importlib, "import_module", fail)
     with pytest.raises(UserError, match=r"apt install libgl1 libglib2\.0-0"):
         FaceTracker(video=False)
+
+
+def test_all_faces_come_highest_first_and_no_more_than_asked(picture):
+    both = np.full((256, 460, 3), 90, np.uint8)
+    both[:, 204:] = picture
+    both[60:188, 30:158] = picture[::2, ::2]
+    with FaceTracker(video=True, most=4) as four, FaceTracker(video=True, most=1) as one:
+        found = four.all_landmarks(both)
+        assert len(one.all_landmarks(both)) == 1
+    lefts = [oval_box(points)[0] for points in found]
+    assert len(found) == 2
+    assert lefts[0] > 204 > lefts[1]
+
+
+def test_one_face_is_not_found_twice(picture):
+    with FaceTracker(video=False, most=4) as tracker:
+        (points,) = tracker.all_landmarks(picture)
+        away = points + np.array([200, 0, 0])
+        assert [len(tracker._different(meshes)) for meshes in ([points, points + 3], [points, away])] == [1, 2]
+
+
+def test_a_forgetful_tracker_sees_the_next_scene_at_once(picture):
+    left, right = (np.full((256, 900, 3), 90, np.uint8) for _ in range(2))
+    left[:, :256], right[:, -256:] = picture, picture
+    with FaceTracker(video=True, most=2) as tracker:
+        tracker.all_landmarks(left)
+        tracker.forget()
+        (found,) = tracker.all_landmarks(right)
+    assert oval_box(found)[0] > 644

@@ -15,7 +15,7 @@ from megaportraits.data.clips import find_clips, read_clip
 from megaportraits.data.pairs import FrameStore
 from megaportraits.data.pictures import read_picture
 from megaportraits.data.recorded import find_files, fit_rotation, prepare_videos, truth_of
-from megaportraits.data.video import write_video
+from megaportraits.data.video_writer import write_video
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose
 

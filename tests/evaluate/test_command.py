@@ -218,7 +218,7 @@ def test_set_distances_are_of_all_pictures_of_a_method(config, monkeypatch, tmp_
 
 
 def test_missing_weights_are_refused(config, tmp_path):
-    with pytest.raises(UserError, match="no checkpoint"):
+    with pytest.raises(UserError, match="no weights"):
         run(config, weights=str(tmp_path / "absent"))
 
 

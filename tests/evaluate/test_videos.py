@@ -11,7 +11,8 @@ import torch
 
 from megaportraits.animate import Animator
 from megaportraits.config import EvaluateConfig
-from megaportraits.data.video import read_frames, write_video
+from megaportraits.data.video import read_frames
+from megaportraits.data.video_writer import write_video
 from megaportraits.errors import UserError
 from megaportraits.evaluate.judges import open_judges
 from megaportraits.evaluate.methods import all_methods

@@ -1,37 +1,37 @@
 """Animating a picture: set the source once, drive it by many frames.
 
-`Animator` knows the world (files, faces, colour depth) and the models know tensors. A driver is read twice as a
-stream: once to find the one square that frames the head, once to animate; memory does not grow with its length.
-Motion is absolute: the result takes the driver's head pose and expression as they are.
+`Animator` knows the world (files, faces, colour depth), `Painter` the device, and the models know tensors.
 """
 
-import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
-from tqdm import tqdm
 
 from megaportraits.animate.background import background_plate, composite
-from megaportraits.animate.source import Source
-from megaportraits.config import Device
+from megaportraits.animate.painter import Painter, RegionGains, open_painter
+from megaportraits.animate.source import Source, read_source, write_source
+from megaportraits.animate.weights import find_weights, tensors_hash
+from megaportraits.config import AnimateOptions, Device, Precision
 from megaportraits.data.crop import SquareCrop, clip_crop
 from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.pictures import read_picture
-from megaportraits.data.track import video_square
-from megaportraits.data.video import VideoWriter, probe, read_timed_frames
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
-from megaportraits.tensors import Canonical, Motion
+from megaportraits.tensors import Motion, mapped, stack
+
+if TYPE_CHECKING:
+    from megaportraits.animate.pipeline import AnimationReport
 
 _MATTE_NET_PX = 256
-_BATCH = {"cpu": 4, "cuda": 8}
+Matting = Callable[[UInt8[np.ndarray, "H W 3"]], Float[np.ndarray, "H W"]]
+"""Finds the person in a crop: values in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -45,186 +45,196 @@ class Frame:
 
 
 class Animator:
-    """A loaded model and the current source."""
+    """A loaded model and the current source. The source may be changed while another thread drives it."""
 
-    def __init__(self, model: BaseModel, device: torch.device):
-        self.model = model.to(device)
-        self.device = device
-        self.size_px = model.config.size_px
-        self._source: Source | None = None
-        self._person: PersonMatte | None = None
+    def __init__(self, model: BaseModel, device: torch.device, precision: Precision = "auto"):
+        self._use(Painter(model, device, precision))
 
     @classmethod
-    def load(cls, checkpoint: str | Path | None = None, device: Device = "auto") -> "Animator":
-        """Load a checkpoint folder, or the weights that came with the package for None.
+    def load(
+        cls, weights: str | Path | None = None, device: Device = "auto", precision: Precision = "auto"
+    ) -> "Animator":
+        """Load a model for use.
+
+        Args:
+            weights: checkpoint folder, preset, or OWNER/NAME of a hub; None for the weights of the package.
+            device: where to compute; auto takes a GPU where there is one that works.
+            precision: numbers of the networks; auto takes fp16 on a GPU, and safer ones where that fails.
 
         Raises:
-            UserError: no checkpoint there, a damaged one, or no such device.
+            UserError: no such weights, damaged ones, or no such device.
         """
-        return cls(BaseModel.load(checkpoint or shipped_weights()), _device(device))
+        animator = cls.__new__(cls)
+        animator._use(open_painter(BaseModel.load(find_weights(weights)), device, precision))
+        return animator
 
-    def set_source(self, image: UInt8[np.ndarray, "H W 3"] | str | Path) -> Source:
-        """Find the face, cut the crop, and compute everything that depends on the source only.
+    def _use(self, painter: Painter) -> None:
+        self._painter = painter
+        self._source: Source | None = None
+        self.model = painter.model
+        self.device = painter.device
+        self.size_px = painter.size_px
+
+    @property
+    def precision(self) -> Precision:
+        """The numbers the networks compute with at present."""
+        return self._painter.arithmetic.precision
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures are computed at once; it gets smaller when memory is short."""
+        return self._painter.batches.size
+
+    @cached_property
+    def model_hash(self) -> str:
+        """Hash of the motion encoder: z means something to this one only."""
+        return tensors_hash(self.model.motion_encoder)
+
+    @cached_property
+    def _whole_hash(self) -> str:
+        return tensors_hash(self.model)
+
+    @property
+    def source(self) -> Source:
+        """The current source.
+
+        Raises:
+            UserError: none is set.
+        """
+        if self._source is None:
+            raise UserError("no source is set; call set_source with a picture before driving it")
+        return self._source
+
+    def set_source(self, image: UInt8[np.ndarray, "H W 3"] | str | Path, matting: Matting | None = None) -> Source:
+        """Find the face, cut the crop, compute everything that depends on the source only, and make it the current one.
+
+        Args:
+            image: picture of one person, an RGB array or a file.
+            matting: finds the person in the crop; by default MediaPipe's net does.
 
         Raises:
             UserError: not a readable picture, or no face in it.
         """
-        name = "the source picture" if isinstance(image, np.ndarray) else str(image)
         picture = image if isinstance(image, np.ndarray) else read_picture(image)
-        with FaceTracker(video=False) as tracker:
-            landmarks = tracker.landmarks(picture)
-        if landmarks is None:
-            raise UserError(f"no face was found in {name}; give a picture with one clearly visible face")
-        square = clip_crop(landmarks[None, :, :2])
+        square = _head_square(picture, "the source picture" if isinstance(image, np.ndarray) else str(image))
         crop = square.cut(picture, self.size_px)
-        with PersonMatte() as person:
-            fine = person.matte(square.cut(picture, max(_MATTE_NET_PX, self.size_px)))
-        size = (self.size_px, self.size_px)
-        matte = np.array(Image.fromarray(fine).resize(size, Image.Resampling.BOX))
+        fine = (matting or _person_matte)(square.cut(picture, max(_MATTE_NET_PX, self.size_px)))
+        matte = np.array(Image.fromarray(fine).resize((self.size_px, self.size_px), Image.Resampling.BOX))
         plate = background_plate(crop, square.mirrored(matte, picture.shape[:2]))
-        canonical, motion = self._canonical(crop, matte)
-        self._source = Source(picture, square, crop, matte, plate, canonical, motion)
-        return self._source
+        source = Source(picture, square, crop, matte, plate, *self._painter.canonical(crop, matte))
+        self._source = source
+        return source
 
-    def drive(self, crop: UInt8[np.ndarray, "H W 3"]) -> Frame:
-        """The source with the head pose and expression of one driver crop (square, any size)."""
-        return self.drive_batch([crop])[0]
+    def save_source(self, path: str | Path, source: Source | None = None) -> None:
+        """Write the current or another source, photo included, so that it need not be computed again.
 
-    @torch.inference_mode()
-    def drive_batch(self, crops: list[UInt8[np.ndarray, "H W 3"]]) -> list[Frame]:
-        """`drive` for several crops at once.
+        Raises:
+            UserError: there is no source, or the file cannot be written.
+        """
+        write_source(Path(path), source or self.source, self._whole_hash)
+
+    def load_source(self, path: str | Path) -> Source:
+        """Read what `save_source` wrote, and make it the current source.
+
+        Raises:
+            UserError: no such file, a damaged one, or one made with other weights.
+        """
+        source = read_source(Path(path), self.model.config, self._whole_hash)
+        source = replace(source, canonical=mapped(source.canonical, lambda t: t.to(self.device)))
+        self._source = source
+        return source
+
+    def motion_of(self, crops: Sequence[UInt8[np.ndarray, "H W 3"]]) -> Motion:
+        """Head pose and expression in square crops of any size; tensors on the CPU.
+
+        Raises:
+            UserError: there is no crop, or one is not square.
+        """
+        if not crops:
+            raise UserError("no driver crop came; give at least one")
+        for crop in crops:
+            if crop.shape[0] != crop.shape[1]:
+                raise UserError(f"a driver crop of shape {crop.shape} came; give square ones, as SquareCrop.cut makes")
+        return self._painter.motion(crops)
+
+    def paint(
+        self, motion: Motion, source: Source | None = None, gains: RegionGains | None = None
+    ) -> tuple[Float[np.ndarray, "B S S 3"], Float[np.ndarray, "B S S"]]:
+        """The current or another source in B motions: RGB in [0, 1] over constant grey, and the person in [0, 1].
+
+        Raises:
+            UserError: there is no source, z has another length than the model's, memory is too short for one picture,
+                or results are not finite.
+        """
+        length = self.model.config.motion.expression
+        if motion.expression.shape[1] != length:
+            raise UserError(
+                f"a motion with {motion.expression.shape[1]} expression numbers came, but the model has {length}; take "
+                "motions from the same weights"
+            )
+        return self._painter.paint((source or self.source).canonical, motion, gains)
+
+    def drive(self, item: UInt8[np.ndarray, "H W 3"] | Motion, source: Source | None = None) -> Frame:
+        """The current or another source with the motion of a driver's crop (square, any size), or a motion itself."""
+        return self.drive_batch([item], source)[0]
+
+    def drive_batch(
+        self, items: Sequence[UInt8[np.ndarray, "H W 3"] | Motion], source: Source | None = None
+    ) -> list[Frame]:
+        """`drive` for several crops or motions (of one frame each) at once.
 
         Raises:
             UserError: no source is set, or a crop is not square.
         """
-        source = self._source
-        if source is None:
-            raise UserError("no source is set; call set_source with a picture before driving it")
-        for crop in crops:
-            if crop.shape[0] != crop.shape[1]:
-                raise UserError(f"a driver crop of shape {crop.shape} came; give square ones, as SquareCrop.cut makes")
-        motion = self.model.motion(self._tensor(crops))
-        prediction = self.model.render(source.canonical.repeat(len(crops)), motion)
-        painted = prediction.rgb.float().permute(0, 2, 3, 1).cpu().numpy()
-        if prediction.matte is None:
-            mattes = self._person_mattes(painted)
-        else:
-            mattes = list(prediction.matte.float()[:, 0].cpu().numpy())
+        chosen = source or self.source
+        if not items:
+            return []
+        painted, mattes = self.paint(self._motion_of_items(items), chosen)
         return [
-            Frame(composite(rgb, matte, source.plate), (matte * 255 + 0.5).astype(np.uint8))
+            Frame(composite(rgb, matte, chosen.plate), (matte * 255 + 0.5).astype(np.uint8))
             for rgb, matte in zip(painted, mattes, strict=True)
         ]
 
     def animate(
-        self,
-        source: UInt8[np.ndarray, "H W 3"] | str | Path,
-        driver: str | Path,
-        output: str | Path,
-        side_by_side: bool = False,
-        progress: bool = True,
-    ) -> None:
-        """Animate a picture by a video; the result has the driver's frame rate, length and sound.
+        self, source: UInt8[np.ndarray, "H W 3"] | str | Path, driver: str | Path, output: str | Path,
+        progress: bool = True, **options: Any,
+    ) -> "AnimationReport":  # fmt: skip
+        """Animate a picture, from files to a file.
 
         Args:
             source: picture of one person, an RGB array or a file.
-            driver: video of one person.
-            output: video to write (.mp4, .mov, .mkv), as large as the model's picture.
-            side_by_side: show source crop, driver crop and result beside each other.
+            driver: video, picture, folder of pictures, number of a camera, or motion file (.mpmotion).
+            output: video, picture or folder to write.
             progress: show a progress bar where standard error is a terminal.
+            options: fields of `config.AnimateOptions`.
 
         Raises:
             UserError: an input is not readable or shows no face, or the output cannot be written.
         """
-        info = probe(driver)
-        _refuse_overwriting(output, [driver] if isinstance(source, np.ndarray) else [driver, source])
-        current = self.set_source(source)
-        width = self.size_px * (3 if side_by_side else 1)
-        with VideoWriter(output, info.fps, width, self.size_px, audio_from=Path(driver)) as writer:
-            square = video_square(driver)
-            timed_crops = ((time_s, square.cut(f, self.size_px)) for time_s, f in read_timed_frames(driver))
-            with tqdm(total=info.frame_count, unit="frame", disable=None if progress else True) as bar:
-                for batch in _batches(timed_crops, _BATCH[self.device.type]):
-                    crops = [crop for _, crop in batch]
-                    for (time_s, crop), frame in zip(batch, self.drive_batch(crops), strict=True):
-                        shown = np.hstack([current.crop, crop, frame.rgb]) if side_by_side else frame.rgb
-                        writer.write(shown, time_s)
-                    bar.update(len(batch))
+        from megaportraits.animate.pipeline import animate_files
 
-    @torch.inference_mode()
-    def _canonical(self, crop: np.ndarray, matte: np.ndarray) -> tuple[Canonical, Motion]:
-        image = self._tensor([crop])
-        mask = torch.from_numpy(matte)[None, None].to(self.device)
-        motion = self.model.motion(image)
-        return self.model.canonical(image, mask, motion), motion
+        return animate_files(self, source, driver, output, AnimateOptions(**options), progress)
 
-    def _tensor(self, crops: list[np.ndarray]) -> Float[Tensor, "B 3 S S"]:
-        right_size = [
-            c if len(c) == self.size_px else SquareCrop(0.0, 0.0, float(len(c))).cut(c, self.size_px) for c in crops
-        ]
-        return torch.from_numpy(np.stack(right_size)).to(self.device).permute(0, 3, 1, 2).float() / 255
-
-    def _person_mattes(self, painted: Float[np.ndarray, "B S S 3"]) -> list[Float[np.ndarray, "S S"]]:
-        self._person = self._person or PersonMatte()
-        return [self._person.matte((np.clip(p, 0, 1) * 255 + 0.5).astype(np.uint8)) for p in painted]
+    def _motion_of_items(self, items: Sequence[UInt8[np.ndarray, "H W 3"] | Motion]) -> Motion:
+        crops = [item for item in items if not isinstance(item, Motion)]
+        if not crops:
+            return stack([item for item in items if isinstance(item, Motion)])
+        read, count = self.motion_of(crops), iter(range(len(crops)))
+        return stack([item if isinstance(item, Motion) else _row(read, next(count)) for item in items])
 
 
-def animate(
-    source: Path,
-    driver: Path,
-    output: Path,
-    weights: Path | None = None,
-    side_by_side: bool = False,
-    device: Device = "auto",
-) -> None:
-    """Animate a photo by the head movement and expression of a video.
-
-    Args:
-        source: photo of one person.
-        driver: video of one person, whose movement and sound are taken.
-        output: video to write (.mp4, .mov or .mkv).
-        weights: checkpoint folder; by default the weights that came with the package.
-        side_by_side: show source, driver and result beside each other.
-        device: where to compute; auto takes a GPU where there is one.
-    """
-    leave_a_core()
-    Animator.load(weights, device).animate(source, driver, output, side_by_side)
-    print(f"wrote {output}")
+def _row(motion: Motion, row: int) -> Motion:
+    return mapped(motion, lambda tensor: tensor[row : row + 1])
 
 
-def leave_a_core() -> None:
-    """Let PyTorch use one CPU core less: its threads wait actively, and decoder and encoder need a core as well."""
-    torch.set_num_threads(max(1, torch.get_num_threads() - 1))
+def _person_matte(crop: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W"]:
+    with PersonMatte() as person:
+        return person.matte(crop)
 
 
-def shipped_weights() -> Path:
-    """Folder of the base model's weights inside the package.
-
-    Raises:
-        UserError: this installation came without weights.
-    """
-    folder = Path(str(resources.files("megaportraits"))) / "weights" / "base"
-    if not folder.is_dir():
-        raise UserError(
-            "this installation holds no weights; give a checkpoint folder with --weights, or install a release"
-        )
-    return folder
-
-
-def _device(name: Device) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda' was asked for, but PyTorch sees no GPU; choose --device cpu")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
-
-
-def _refuse_overwriting(output: str | Path, inputs: list[str | Path]) -> None:
-    for path in inputs:
-        if Path(output).resolve() == Path(path).resolve():
-            raise UserError(f"the output {output} is one of the inputs; choose another output name")
-
-
-def _batches(items: Iterable, size: int) -> Iterator[list]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
+def _head_square(picture: UInt8[np.ndarray, "H W 3"], name: str) -> SquareCrop:
+    with FaceTracker(video=False) as tracker:
+        landmarks = tracker.landmarks(picture)
+    if landmarks is None:
+        raise UserError(f"no face was found in {name}; give a picture with one clearly visible face")
+    return clip_crop(landmarks[None, :, :2])

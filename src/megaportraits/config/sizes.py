@@ -45,6 +45,8 @@ class WarpConfig:
     """Channels after the reshape (depth 4, 4 x 4), then of each 3D residual block."""
     upsample: tuple[Triple, ...] = ((2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 2, 2))
     """Factor (depth, height, width) after each block."""
+    leak: float = 0.2
+    """Slope below zero of the last activation; with 0, as drawn, the offsets of the face can die (docs/log.md)."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from megaportraits.checkpoint import read_json, write_json
-from megaportraits.data.video import read_frames, write_video
+from megaportraits.data.video import read_frames
+from megaportraits.data.video_writer import write_video
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
 

@@ -4,11 +4,12 @@ MediaPipe is imported when a tracker is made, not before: training and rendering
 """
 
 import contextlib
+import heapq
 import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 import numpy as np
@@ -18,8 +19,11 @@ from megaportraits.errors import UserError
 from megaportraits.geometry import FACE_OVAL
 
 _MOST_FACES = 4
+"""Faces looked for in a picture of which only the largest counts."""
 _ENLARGED_FACE = 2.0
 """Side of the region looked at again around a small face, in sides of the detector's box."""
+_SAME_FACE = 0.5
+"""Two meshes whose ovals share this part of the smaller one are of one face."""
 
 
 @contextlib.contextmanager
@@ -59,16 +63,22 @@ def _mesh(solutions: ModuleType, follows: bool, most: int):
 
 
 class FaceTracker:
-    """Finds the 478 landmarks of the largest face.
+    """Finds the 478 landmarks of faces.
 
-    Use as a context manager. With `video=True` frames are expected in order and the face is followed from one to the
+    Use as a context manager. With `video=True` frames are expected in order and faces are followed from one to the
     next; otherwise every picture stands alone.
+
+    Args:
+        video: whether the pictures are frames of one video.
+        most: how many faces are looked for.
     """
 
-    def __init__(self, video: bool):
+    def __init__(self, video: bool, most: int = 1):
         solutions = _mediapipe()
+        self._video, self._most = video, most
+        self._expected = most  # as many as in the frame before; at first, as many as there may be
         with _quiet():
-            self._mesh = _mesh(solutions, follows=video, most=1 if video else _MOST_FACES)
+            self._mesh = _mesh(solutions, follows=video, most=most if video else max(most, _MOST_FACES))
             self._close_up = _mesh(solutions, follows=False, most=1)
             self._far = solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.4)
             blank = np.zeros((64, 64, 3), np.uint8)
@@ -90,30 +100,61 @@ class FaceTracker:
         Faces too small for the landmark net's own detector are looked for at long range and enlarged. None where
         there is no face.
         """
-        found = self._largest(self._mesh, frame)
-        return found if found is not None else self._far_landmarks(frame)
+        return next(iter(self.all_landmarks(frame)), None)
 
-    def _largest(self, mesh, frame: np.ndarray) -> np.ndarray | None:
+    def all_landmarks(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Float[np.ndarray, "478 3"]]:
+        """Landmarks of the faces, as `landmarks` gives them: the highest face first, at most `most` of them."""
+        found = self._different(self._meshes(self._mesh, frame))
+        if len(found) < self._expected:
+            found = self._different([*found, *self._far_landmarks(frame)])
+        if self._video:
+            self._expected = max(1, len(found))
+        return found
+
+    def forget(self) -> None:
+        """Look for faces anew in the next frame, as at the start of a video: the scene has changed."""
+        self._mesh.reset()
+        self._expected = self._most
+
+    def _different(self, meshes: Iterable[np.ndarray]) -> list[np.ndarray]:
+        kept: list[np.ndarray] = []
+        for points in sorted(meshes, key=_oval_height, reverse=True):
+            if all(_shared(points, other) < _SAME_FACE for other in kept):
+                kept.append(points)
+        return kept[: self._most]
+
+    def _meshes(self, mesh, frame: np.ndarray) -> list[np.ndarray]:
         with contextlib.nullcontext() if self._spoke else _quiet():
             faces = mesh.process(frame).multi_face_landmarks or []
         self._spoke = self._spoke or bool(faces)
         height, width = frame.shape[:2]
         scale = np.array([width, height, width])
-        meshes = [np.array([(p.x, p.y, p.z) for p in face.landmark], np.float64) * scale for face in faces]
-        return max(meshes, key=lambda points: np.ptp(points[list(FACE_OVAL), 1]), default=None)
+        return [np.array([(p.x, p.y, p.z) for p in face.landmark], np.float64) * scale for face in faces]
 
-    def _far_landmarks(self, frame: np.ndarray) -> np.ndarray | None:
-        height, width = frame.shape[:2]
+    def _far_landmarks(self, frame: np.ndarray) -> Iterator[np.ndarray]:
         boxes = [d.location_data.relative_bounding_box for d in self._far.process(frame).detections or []]
-        if not boxes:
-            return None
-        box = max(boxes, key=lambda b: b.width * b.height)
+        for box in heapq.nlargest(self._most, boxes, key=lambda b: b.width * b.height):
+            yield from self._enlarged(frame, box)
+
+    def _enlarged(self, frame: np.ndarray, box) -> Iterator[np.ndarray]:
+        height, width = frame.shape[:2]
         half = _ENLARGED_FACE / 2 * max(box.width * width, box.height * height)
         x, y = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
         left, top = max(0, round(x - half)), max(0, round(y - half))
         region = np.ascontiguousarray(frame[top : round(y + half), left : round(x + half)])
-        found = self._largest(self._close_up, region) if region.size else None
-        return None if found is None else found + np.array([left, top, 0])
+        for points in self._meshes(self._close_up, region) if region.size else []:
+            yield points + np.array([left, top, 0])
+
+
+def _oval_height(points: np.ndarray) -> float:
+    return float(np.ptp(points[list(FACE_OVAL), 1]))
+
+
+def _shared(a: np.ndarray, b: np.ndarray) -> float:
+    """Area that the boxes of two face ovals share, in areas of the smaller box."""
+    ovals = [points[list(FACE_OVAL), :2] for points in (a, b)]
+    low, high = np.max([o.min(0) for o in ovals], 0), np.min([o.max(0) for o in ovals], 0)
+    return float(np.prod(np.maximum(high - low, 0)) / max(min(np.prod(np.ptp(o, 0)) for o in ovals), 1e-9))
 
 
 class PersonMatte:

@@ -1,24 +1,115 @@
-"""Reading a photo as the viewer sees it."""
+"""Reading a photo as the viewer sees it, and writing one."""
 
+import io
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from megaportraits.errors import UserError
+from megaportraits.files import replacing
+
+HEIC = (".heic", ".heif", ".hif")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", *HEIC)
+"""Suffixes by which a file is taken for a picture."""
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
+"""Suffixes of pictures that can be written."""
+_BEHIND = (128, 128, 128)
+_UNREADABLE = (
+    UnidentifiedImageError,
+    SyntaxError,
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    TypeError,
+)
+_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 
 def read_picture(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
-    """An image file as RGB, turned by its EXIF orientation.
+    """An image file as RGB in sRGB, turned by its EXIF orientation; of an animation the first frame.
+
+    Colour profiles are applied, 16 bits are scaled to 8, and transparent parts are shown over mid-grey.
 
     Raises:
-        UserError: no such file, not a picture, or damaged.
+        UserError: no such file, not a picture, damaged, or enormous.
     """
+    if Path(path).suffix.lower() in HEIC:
+        _learn_heic(path)
     try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}; give the path of a picture") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError, OSError) as error:
-        raise UserError(f"{path} is not a readable picture ({error}); give a JPEG or PNG file") from error
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise UserError(f"{path} has more than {most} million pixels; give it reduced in size") from error
+    except _UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} is not a readable picture ({reason}); give a JPEG or PNG file") from error
+
+
+def _learn_heic(path: str | Path) -> None:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise UserError(
+            f"{path} is a HEIC picture, which this installation cannot read; "
+            "install megaportraits[heic], or save the picture as JPEG"
+        ) from error
+    pillow_heif.register_heif_opener()
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(image).convert("RGB")
+    profile = image.info.get("icc_profile")
+    if not image.has_transparency_data:
+        return _in_srgb(image, profile)
+    layers = image.convert("RGBA")
+    opaque = Image.new("RGB", image.size, _BEHIND)
+    opaque.paste(_in_srgb(layers.convert("RGB"), profile), mask=layers.getchannel("A"))
+    return opaque
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, of 32 bits (16 used), or of real numbers (white is 1, or 255 where there are larger ones)."""
+    values = np.asarray(image, np.float64)
+    white = 65535 if image.mode.startswith("I") else 255 if values.max() > 1 else 1
+    return Image.fromarray(np.clip(values * 255 / white + 0.5, 0, 255).astype(np.uint8))
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB in sRGB; a profile that is damaged, does not fit the picture, or is sRGB itself changes nothing."""
+    plain = image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
+    if profile:
+        try:
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "sRGB" not in ImageCms.getProfileDescription(own):
+                changed = ImageCms.profileToProfile(plain, own, ImageCms.createProfile("sRGB"), _INTENT, "RGB")
+                return changed or plain.convert("RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass
+    return plain.convert("RGB")
+
+
+def write_picture(path: str | Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
+    """Write RGB or RGBA as .png, .jpg or .webp, by the name; nothing is left of a failed attempt.
+
+    Raises:
+        UserError: another suffix, transparency for .jpg, or a path that cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in WRITABLE:
+        raise UserError(f"{path} does not end in {', '.join(WRITABLE)}; choose an output name that does")
+    if picture.shape[2] == 4 and suffix in (".jpg", ".jpeg"):
+        raise UserError(f"{path} shall be transparent, which JPEG cannot be; choose a name that ends in .png or .webp")
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, quality=95)

@@ -19,7 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from megaportraits.data.pictures import read_picture
-from megaportraits.data.video import READABLE, read_frames, write_video
+from megaportraits.data.video import READABLE, read_frames
+from megaportraits.data.video_writer import write_video
 from megaportraits.errors import UserError
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.files import file_hash, replacing

@@ -1,6 +1,7 @@
 """W_s-> and W_->d: the expression part of the two 3D warps, from z and e_s.
 
-Paper: Fig. 9b, A.1. Deviation (docs/paper.md, D21): the last ReLU is leaky. The rigid part and its composition with these offsets are in `geometry.py`.
+Paper: Fig. 9b, A.1. Deviation (docs/paper.md, D21): the last ReLU is leaky. The rigid part and its composition with
+these offsets are in `geometry.py`.
 """
 
 from itertools import pairwise
@@ -13,8 +14,6 @@ from megaportraits.config import ModelConfig
 from megaportraits.models.blocks import AdaptiveGroupNorm, AdaptiveResBlock3d, conv, resample
 
 START_DEPTH = 4
-LEAK = 0.2
-"""Slope of the last activation below zero: with 0 the offsets of the face can die for good (docs/log.md)."""
 
 
 class MotionEmbedding(nn.Module):
@@ -41,6 +40,7 @@ class WarpGenerator(nn.Module):
         other = "spectral" if config.spectral_norm else "plain"
         channels, widths = config.appearance.descriptor_channels, config.warp.widths
         self.upsample = config.warp.upsample
+        self.leak = config.warp.leak
         self.entry = conv(2, channels, widths[0] * START_DEPTH, 1, norm=other)
         self.blocks = nn.ModuleList(AdaptiveResBlock3d(a, b, channels, other) for a, b in pairwise(widths))
         self.norm = AdaptiveGroupNorm(widths[-1], channels)
@@ -53,4 +53,4 @@ class WarpGenerator(nn.Module):
         x = self.entry(embedding).unflatten(1, (-1, START_DEPTH))
         for block, factors in zip(self.blocks, self.upsample, strict=True):
             x = resample(block(x, flat), factors)
-        return self.to_offsets(F.leaky_relu(self.norm(x, flat), LEAK)).tanh()
+        return self.to_offsets(F.leaky_relu(self.norm(x, flat), self.leak)).tanh()

@@ -1,0 +1,157 @@
+"""Speed and memory, as JSON.
+
+    python benchmarks/speed.py model --preset live --batch 2 --runs 10
+    python benchmarks/speed.py animate --lengths 10 600
+
+`model` times each part of the base model: warm-up, then median and interquartile range. `animate` makes drivers of some
+lengths from the demo's, animates the demo's picture by each in a process of its own, and gives frames per second from
+end to end, the share of each stage, and the peak memory. Machines are noisy: compare ratios within one run, not seconds
+between runs.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from megaportraits.animate import Animator, leave_a_core
+from megaportraits.config import MODEL_PRESETS, preset
+from megaportraits.data.video import read_frames
+from megaportraits.data.video_writer import write_video
+from megaportraits.models.base import BaseModel
+from megaportraits.models.blocks import fold_weights
+
+_FPS = Fraction(25)
+DEMO = Path(str(resources.files("megaportraits.demo")))
+
+
+def timed(function: Callable[[], object], runs: int, device: torch.device) -> dict[str, float]:
+    """Median and quartiles in milliseconds, after two warm-up runs."""
+    seconds = []
+    for i in range(runs + 2):
+        start = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        if i >= 2:
+            seconds.append(1000 * (time.perf_counter() - start))
+    low, middle, high = statistics.quantiles(seconds, n=4)
+    return {"median_ms": round(middle, 2), "q1_ms": round(low, 2), "q3_ms": round(high, 2)}
+
+
+def machine(device: torch.device) -> dict[str, str | int | float]:
+    """What the numbers were measured on."""
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "load_before": round(os.getloadavg()[0], 1),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def measure_model(arguments: argparse.Namespace) -> dict:
+    """Time of each part of the base model."""
+    torch.set_num_threads(arguments.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = preset(arguments.preset)
+    model = fold_weights(BaseModel(config)).eval().to(device)
+    picture = torch.rand(arguments.batch, 3, config.size_px, config.size_px, device=device)
+    matte = torch.ones_like(picture[:, :1])
+    with torch.inference_mode():
+        motion = model.motion(picture)
+        source = model.canonical(picture, matte, motion)
+        parts: dict[str, Callable[[], object]] = {
+            "source: canonical": lambda: model.canonical(picture, matte, motion),
+            "frame: motion": lambda: model.motion(picture),
+            "frame: driver warp": lambda: model.driver_offsets(source, motion),
+            "frame: render": lambda: model.render(source, motion),
+        }
+        results = {name: timed(part, arguments.runs, device) for name, part in parts.items()}
+    frame_ms = results["frame: motion"]["median_ms"] + results["frame: render"]["median_ms"]
+    return {
+        "machine": machine(device),
+        "preset": arguments.preset,
+        "batch": arguments.batch,
+        "parts": results,
+        "frames_per_second": round(1000 * arguments.batch / frame_ms, 2),
+    }
+
+
+def measure_animate(arguments: argparse.Namespace) -> dict:
+    """Frames per second, stages and peak memory of whole animations."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in arguments.lengths:
+            driver = Path(folder) / f"{seconds}.mp4"
+            write_video(driver, itertools.islice(_there_and_back(), round(seconds * _FPS)), _FPS)
+            rows.append({"driver_seconds": seconds, **_in_own_process(driver, arguments.weights)})
+    return {"machine": machine(torch.device("cpu")), "weights": arguments.weights or "of the package", "rows": rows}
+
+
+def _there_and_back() -> Iterator[np.ndarray]:
+    """The demo's driver forwards and backwards, without end and without a jump."""
+    frames = list(read_frames(DEMO / "driver.mp4"))
+    return itertools.cycle(frames + frames[-2:0:-1])
+
+
+def _in_own_process(driver: Path, weights: str | None) -> dict[str, object]:
+    """Animate in a child process; its peak memory is that of the child alone."""
+    result = driver.with_suffix(".json")
+    child = os.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, __file__, "one", str(driver), str(result), weights or ""])
+    _, status, usage = os.wait4(child, 0)
+    if status != 0:
+        raise SystemExit("the animation failed")
+    facts = json.loads(result.read_text())
+    return {**facts, "peak_memory_mib": round(usage.ru_maxrss / 1024)}
+
+
+def _animate_one(driver: str, result: str, weights: str) -> None:
+    leave_a_core()
+    animator = Animator.load(weights or None)
+    start = time.perf_counter()
+    report = animator.animate(DEMO / "source.png", driver, Path(driver).with_suffix(".out.mp4"), progress=False)
+    elapsed = time.perf_counter() - start
+    facts = {
+        "frames": report.frames,
+        "frames_per_second": round(report.frames / elapsed, 2),
+        "share": {name: round(seconds / elapsed, 3) for name, seconds in report.seconds.items()},
+        "stage_frames_per_second": {n: round(report.frames / s, 1) for n, s in report.seconds.items() if s},
+    }
+    Path(result).write_text(json.dumps(facts))
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["one"]:
+        return _animate_one(*sys.argv[2:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = parser.add_subparsers(dest="what", required=True)
+    model = words.add_parser("model")
+    model.add_argument("--preset", choices=sorted(MODEL_PRESETS), default="live")
+    model.add_argument("--batch", type=int, default=2, help="driver frames at once")
+    model.add_argument("--runs", type=int, default=10)
+    model.add_argument("--threads", type=int, default=torch.get_num_threads())
+    animate = words.add_parser("animate")
+    animate.add_argument("--lengths", type=float, nargs="+", default=[10.0], help="lengths of the drivers in seconds")
+    animate.add_argument("--weights", help="checkpoint folder; by default the weights of the package")
+    arguments = parser.parse_args()
+    measure = {"model": measure_model, "animate": measure_animate}[arguments.what]
+    return print(json.dumps(measure(arguments), indent=1))
+
+
+if __name__ == "__main__":
+    main()

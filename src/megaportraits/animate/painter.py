@@ -1,0 +1,184 @@
+"""The model on a device: pictures in, pictures out, in batches, by arithmetic that can be trusted there."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from megaportraits.animate.control import region_gain_field
+from megaportraits.animate.devices import Arithmetic, Batches, device_of, note
+from megaportraits.config import Device, Precision
+from megaportraits.data.crop import SquareCrop
+from megaportraits.data.faces import PersonMatte
+from megaportraits.data.pictures import read_picture
+from megaportraits.errors import UserError
+from megaportraits.models.base import BaseModel
+from megaportraits.tensors import Canonical, Motion, Prediction, mapped, stack
+
+_BATCH = {"cpu": 4, "mps": 4, "cuda": 8}
+_FAR = 0.1
+"""What the probe allows: root mean square difference from fp32, in standard deviations of the fp32 picture."""
+_NEAR = 2 / 255
+"""Differences below this do not count."""
+
+
+@dataclass(frozen=True)
+class RegionGains:
+    """Exaggerate (above 1) or damp (below 1) the expression of parts of the face, against a neutral expression."""
+
+    eyes: float
+    """Gain of the region of the eyes."""
+    mouth: float
+    """Gain of the region of the mouth."""
+    neutral: Float[Tensor, "1 Z"]
+    """z of the neutral expression."""
+
+
+class Painter:
+    """A model on its device. Safe to use from several threads."""
+
+    def __init__(self, model: BaseModel, device: torch.device, precision: Precision = "auto"):
+        self.model = model.to(device)
+        self.device = device
+        self.size_px = model.config.size_px
+        self.arithmetic = Arithmetic(device, precision)
+        self.batches = Batches(_BATCH[device.type])
+        self._person: PersonMatte | None = None
+        self._lock = threading.Lock()
+
+    @torch.inference_mode()
+    def motion(self, crops: Sequence[UInt8[np.ndarray, "H W 3"]]) -> Motion:
+        """E_mtn of square crops of any size, on the CPU."""
+
+        def part(rows: slice) -> Motion:
+            images = self.images(crops[rows])
+            return self.arithmetic.finite(lambda: mapped(self.model.motion(images), _plain))
+
+        return mapped(stack(self.batches.over(len(crops), part)), Tensor.cpu)
+
+    @torch.inference_mode()
+    def canonical(self, crop: UInt8[np.ndarray, "S S 3"], matte: Float[np.ndarray, "S S"]) -> tuple[Canonical, Motion]:
+        """What the model keeps of a source (on the device), and the source's own motion (on the CPU)."""
+        image, mask = self.images([crop]), torch.from_numpy(matte)[None, None].to(self.device)
+
+        def compute() -> tuple[Canonical, Motion]:
+            motion = mapped(self.model.motion(image), _plain)
+            return mapped(self.model.canonical(image, mask, motion), _plain), motion
+
+        canonical, motion = self.batches.over(1, lambda _: self.arithmetic.finite(compute))[0]
+        return canonical, mapped(motion, Tensor.cpu)
+
+    @torch.inference_mode()
+    def paint(
+        self, canonical: Canonical, motion: Motion, gains: RegionGains | None = None
+    ) -> tuple[Float[np.ndarray, "B S S 3"], Float[np.ndarray, "B S S"]]:
+        """A source in B motions: RGB in [0, 1] over grey, and the person in [0, 1]."""
+        parts = self.batches.over(
+            len(motion.expression), lambda rows: self._part(canonical, mapped(motion, lambda t: t[rows]), gains)
+        )
+        rgb, matte = zip(*parts, strict=True)
+        return np.concatenate(rgb), np.concatenate(matte)
+
+    def images(self, crops: Sequence[UInt8[np.ndarray, "H W 3"]]) -> Float[Tensor, "B 3 S S"]:
+        """Square crops of any size as the model sees them."""
+        size = self.size_px
+        right = [c if len(c) == size else SquareCrop(0.0, 0.0, float(len(c))).cut(c, size) for c in crops]
+        return torch.from_numpy(np.stack(right)).to(self.device).permute(0, 3, 1, 2).float() / 255
+
+    def _part(self, canonical: Canonical, motion: Motion, gains: RegionGains | None) -> tuple[np.ndarray, np.ndarray]:
+        there = mapped(motion, lambda t: t.to(self.device))
+        prediction = self.arithmetic.finite(lambda: self._rendered(canonical, there, gains))
+        rgb = prediction.rgb.permute(0, 2, 3, 1).cpu().numpy()
+        if prediction.matte is None:
+            return rgb, self._person_mattes(rgb)
+        return rgb, prediction.matte[:, 0].cpu().numpy()
+
+    def _rendered(self, canonical: Canonical, motion: Motion, gains: RegionGains | None) -> Prediction:
+        several = _spread(canonical, len(motion.expression))
+        offsets = None if gains is None else self._mixed(canonical, motion, gains)
+        prediction = self.model.render(several, motion, offsets)
+        return Prediction(prediction.rgb.float(), None if prediction.matte is None else prediction.matte.float())
+
+    def _mixed(self, canonical: Canonical, motion: Motion, gains: RegionGains) -> Float[Tensor, "B 3 d h w"]:
+        """The driver's offsets with gains by region: neutral + gain (offsets - neutral)."""
+        neutral = Motion(mapped(motion.pose, lambda t: t[:1]), gains.neutral.to(self.device))
+        both = stack([neutral, motion])
+        offsets = self.model.driver_offsets(_spread(canonical, len(both.expression)), both).float()
+        gain = region_gain_field(gains.eyes, gains.mouth, offsets.shape[2:]).to(self.device)
+        return offsets[:1] + gain * (offsets[1:] - offsets[:1])
+
+    def _person_mattes(self, painted: Float[np.ndarray, "B S S 3"]) -> Float[np.ndarray, "B S S"]:
+        pictures = (np.clip(painted, 0, 1) * 255 + 0.5).astype(np.uint8)
+        with self._lock:  # MediaPipe's nets are not made for several threads
+            self._person = self._person or PersonMatte()
+            return np.stack([self._person.matte(picture) for picture in pictures])
+
+
+def open_painter(model: BaseModel, device: Device, precision: Precision) -> Painter:
+    """The model on the device, with the fastest numbers up to `precision` that paint a fixed picture rightly there.
+
+    Raises:
+        UserError: there is no such device, or the model cannot compute on it.
+    """
+    place = device_of(device)
+    painter = Painter(model, place, precision)
+    if place.type == "cpu" and painter.arithmetic.precision == "fp32":
+        return painter
+    try:
+        _probe(painter)
+    except RuntimeError as error:
+        if device != "auto" or place.type == "cpu":
+            reason = str(error).strip().split("\n")[0].rstrip(".")
+            raise UserError(f"the model cannot compute on {place.type} ({reason}); choose --device cpu") from error
+        note(f"{place.type} cannot compute this model; going on with the CPU")
+        return Painter(model, torch.device("cpu"), "fp32")
+    return painter
+
+
+def _probe(painter: Painter) -> None:
+    """Paint a picture in fp32 and in the wanted numbers; fall back until they agree."""
+    with resources.as_file(resources.files("megaportraits")) as package:
+        image = Image.fromarray(read_picture(Path(package) / "demo" / "source.png"))
+    crop = np.asarray(image.resize((painter.size_px, painter.size_px), Image.Resampling.BICUBIC))
+    wanted = painter.arithmetic.precision
+    painter.arithmetic.precision = "fp32"
+    right = _painted_itself(painter, crop)
+    painter.arithmetic.precision = wanted
+    while (precision := painter.arithmetic.precision) != "fp32":
+        try:
+            agrees = _agrees(_painted_itself(painter, crop), right)
+        except RuntimeError:
+            agrees = False
+        if painter.arithmetic.precision == precision:
+            if agrees:
+                return
+            painter.arithmetic.fall_back(precision, "paints another picture than fp32")
+
+
+def _painted_itself(painter: Painter, crop: UInt8[np.ndarray, "S S 3"]) -> Float[np.ndarray, "S S 4"]:
+    """A crop driven by its own motion, with its matte."""
+    canonical, motion = painter.canonical(crop, np.ones(crop.shape[:2], np.float32))
+    rgb, matte = painter.paint(canonical, motion)
+    return np.concatenate([rgb[0], matte[0, ..., None]], -1)
+
+
+def _agrees(seen: Float[np.ndarray, "S S 4"], right: Float[np.ndarray, "S S 4"]) -> bool:
+    """Whether a picture is the right one but for rounding; a black or constant one is not."""
+    return bool(np.sqrt(np.mean((seen - right) ** 2)) <= max(_FAR * float(right.std()), _NEAR))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """In fp32, whatever the arithmetic was: it may be another one next time."""
+    return tensor.float()
+
+
+def _spread(canonical: Canonical, count: int) -> Canonical:
+    """One source for `count` drivers, without copies."""
+    return mapped(canonical, lambda t: t.expand(count, *t.shape[1:]))

@@ -1,0 +1,297 @@
+"""From files to a finished video: driver -> motion -> controls -> frames -> background -> writer.
+
+Pictures are streamed; only the motion, a few hundred bytes for each frame, is kept.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from megaportraits.animate.animator import Animator
+from megaportraits.animate.background import check_backdrop
+from megaportraits.animate.compositor import Compositor
+from megaportraits.animate.control import check_controls
+from megaportraits.animate.crop_track import CropTrack
+from megaportraits.animate.direct import Part, directed
+from megaportraits.animate.drivers import PICTURE_FPS, Driver, natural_order, open_driver
+from megaportraits.animate.extract import Performance, extract
+from megaportraits.animate.motion_file import SUFFIX
+from megaportraits.animate.motion_track import MotionTrack
+from megaportraits.animate.onnx_nets import OnnxMatting
+from megaportraits.animate.outputs import check_output, is_picture, open_output
+from megaportraits.animate.preview import ContactSheet, preview_frames
+from megaportraits.animate.progress import shown
+from megaportraits.animate.source import Source
+from megaportraits.animate.stopwatch import Stopwatch
+from megaportraits.config import AnimateOptions
+from megaportraits.data.audio import has_audio
+from megaportraits.data.pictures import PICTURES
+from megaportraits.errors import UserError
+from megaportraits.tensors import HeadPose, mapped
+
+_CHUNK = 8
+Picture = UInt8[np.ndarray, "_ _ _"]
+
+
+@dataclass(frozen=True)
+class AnimationReport:
+    """What was made, and what it took."""
+
+    output: Path
+    frames: int
+    """Frames made."""
+    without_face: int
+    """Frames of the driver without a face that drives."""
+    cuts: int
+    """Scene cuts in the driver."""
+    seconds: dict[str, float]
+    """Time by stage: decode, track, motion, source, generate, composite, encode."""
+
+    def __str__(self) -> str:
+        notes = [f"{self.frames} frames"]
+        notes += [f"{self.without_face} of the driver without a face"] if self.without_face else []
+        notes += [f"{self.cuts} scene cut{'s' * (self.cuts > 1)}"] if self.cuts else []
+        times = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
+        return f"wrote {self.output}: {', '.join(notes)}; seconds: {times}"
+
+
+@dataclass(frozen=True)
+class _Role:
+    """One source, what it does, and how it is shown."""
+
+    source: Source
+    part: Part
+    crops: CropTrack | None
+    compositor: Compositor
+
+
+def animate_files(
+    animator: Animator,
+    source: UInt8[np.ndarray, "H W 3"] | str | Path,
+    driver: str | Path,
+    output: str | Path,
+    options: AnimateOptions,
+    progress: bool = True,
+) -> AnimationReport:
+    """Animate a picture, or with `face="all"` a folder of pictures, by a driver.
+
+    Args:
+        animator: the model.
+        source: photo of one person, an RGB array or a file.
+        driver: video, picture, folder of pictures, number of a camera, or motion file.
+        output: video, picture or folder (ends with /) to write.
+        options: everything else.
+        progress: show progress bars where standard error is a terminal.
+
+    Raises:
+        UserError: an input is not readable or shows no face, options contradict each other, or the output cannot be
+            written. Nothing is left at `output` then.
+    """
+    check_request(source, driver, output, options)
+    if options.audio is not None and not has_audio(options.audio):
+        raise UserError(f"{options.audio} has no sound; give a file with sound to --audio, or leave it out")
+    clock = Stopwatch()
+    with contextlib.ExitStack() as stack:
+        opened, performances = None, []
+        if _is_motion_file(driver):
+            performances = [Performance(_known_motion(animator, driver), None)]
+        else:
+            opened = stack.enter_context(open_driver(driver, options.seconds))
+        with clock.stage("source"):
+            matting = OnnxMatting(options.matte_net).matte if options.matte_net else None
+            sources = [animator.set_source(photo, matting) for photo in _photos(source, options)]
+        if opened is not None:
+            performances = extract(animator, opened, options.face, clock, progress)
+        roles = _roles(animator, sources, performances, output, options, clock, stack)
+        frames = _play(animator, roles, opened if _shows_driver(options) else None, clock)
+        frames = shown(frames, "painting", len(roles[0].part.motion), progress)
+        if options.preview:
+            _write_preview(frames, output)
+        else:
+            _write(frames, roles, opened, output, options, clock)
+    seen = performances[0].motion
+    return AnimationReport(
+        Path(output),
+        len(roles[0].part.motion),
+        int((~np.any([p.motion.present for p in performances], 0)).sum()),
+        int(seen.shot.max()),
+        {name: round(seconds, 2) for name, seconds in clock.seconds.items()},
+    )
+
+
+def check_request(
+    source: UInt8[np.ndarray, "H W 3"] | str | Path, driver: str | Path, output: str | Path, options: AnimateOptions
+) -> None:
+    """What can be known to be wrong before anything is read.
+
+    Raises:
+        UserError: the output would overwrite an input or has an unknown form, or options contradict each other.
+    """
+    transparent = options.background == "transparent"
+    if options.preview and not is_picture(output):
+        raise UserError(f"{output} cannot hold a preview, which is one picture; give a .png or .jpg to --output")
+    check_output(output, transparent and not options.preview)
+    check_controls(options)
+    check_backdrop(options.background)
+    for path in [driver] if isinstance(source, np.ndarray) else [driver, source]:
+        if Path(output).resolve() == Path(path).resolve():
+            raise UserError(f"the output {output} is one of the inputs; choose another output name")
+    if _is_motion_file(driver) and options.side_by_side:
+        raise UserError(f"{driver} holds motion and no pictures to show beside the result; leave --side-by-side out")
+    if transparent and options.side_by_side:
+        raise UserError("a transparent result cannot stand side by side with pictures; leave one of both options out")
+    if options.face == "all" and options.no_face == "skip":
+        raise UserError("--no-face skip cannot serve several faces at once; choose hold or interpolate with --face all")
+
+
+def _is_motion_file(driver: str | Path) -> bool:
+    return Path(driver).suffix.lower() == SUFFIX
+
+
+def _known_motion(animator: Animator, path: str | Path) -> MotionTrack:
+    track = MotionTrack.load(path)
+    if track.model != animator.model_hash:
+        raise UserError(
+            f"{path} was made for a model with another motion encoder; run 'megaportraits motion extract' with the "
+            "weights in use now"
+        )
+    return track
+
+
+def _photos(source: UInt8[np.ndarray, "H W 3"] | str | Path, options: AnimateOptions) -> list:
+    if options.face != "all":
+        return [source]
+    if isinstance(source, np.ndarray) or not Path(source).is_dir():
+        raise UserError("--face all animates one photo for each face; give a folder of photos as the source")
+    photos = sorted((p for p in Path(source).iterdir() if p.suffix.lower() in PICTURES), key=natural_order)
+    if not photos:
+        raise UserError(f"the folder {source} holds no picture; put one photo for each face into it")
+    return photos
+
+
+def _roles(
+    animator: Animator, sources: list[Source], performances: list[Performance], output: str | Path,
+    options: AnimateOptions, clock: Stopwatch, stack: contextlib.ExitStack,
+) -> list[_Role]:  # fmt: skip
+    if len(sources) < len(performances):
+        raise UserError(
+            f"the driver shows {len(performances)} faces, but there are {len(sources)} sources; add photos, or choose "
+            "one face with --face"
+        )
+    roles = []
+    for source, performance in zip(sources, performances, strict=False):
+        part = _directed(performance.motion, source, options, moves=options.preview or not is_picture(output))
+        if options.preview:
+            part = part.taken(preview_frames(len(part.motion)))
+        with clock.stage("composite"):
+            painted, matte = animator.paint(source.motion, source)
+            compositor = stack.enter_context(Compositor(source, options, (painted[0], matte[0])))
+        roles.append(_Role(source, part, performance.crops, compositor))
+    return roles
+
+
+def _directed(track: MotionTrack, source: Source, options: AnimateOptions, moves: bool) -> Part:
+    """The part of a source; a driver of one frame lasts `options.seconds` where the result moves."""
+    if len(track) > 1 or not moves:
+        return directed(track, source.motion, options)
+    part = directed(track.held(options.seconds, PICTURE_FPS), source.motion, options)
+    return replace(part, frames=np.zeros_like(part.frames))
+
+
+def _shows_driver(options: AnimateOptions) -> bool:
+    return options.side_by_side or options.preview
+
+
+def _play(
+    animator: Animator, roles: Sequence[_Role], driver: Driver | None, clock: Stopwatch
+) -> Iterator[tuple[Fraction, list[list[Picture]]]]:
+    """(time, for each role its panels: source and driver where `driver` is given, and the result)."""
+    times = roles[0].part.motion.times_s
+    shown = clock.each("decode", _driver_frames(driver, roles[0].part)) if driver else None
+    for start in range(0, len(times), _CHUNK):
+        stop = min(start + _CHUNK, len(times))
+        with clock.stage("generate"):
+            painted = [_painted(animator, role, start, stop) for role in roles]
+        for i in range(stop - start):
+            beside = next(shown) if shown else None
+            with clock.stage("composite"):
+                panels = [
+                    _panels(role, role.compositor(rgb[i], matte[i], times[start + i], pose(i)), beside)
+                    for role, (rgb, matte, pose) in zip(roles, painted, strict=True)
+                ]
+            yield times[start + i], panels
+
+
+def _painted(
+    animator: Animator, role: _Role, start: int, stop: int
+) -> tuple[Float[np.ndarray, "B S S 3"], Float[np.ndarray, "B S S"], Callable[[int], HeadPose]]:
+    """Pictures and mattes of some frames, and the head pose of each."""
+    motion = role.part.motion.motion(start, stop)
+    rgb, matte = animator.paint(motion, role.source, role.part.gains)
+    return rgb, matte, lambda i: mapped(motion.pose, lambda values: values[i : i + 1])
+
+
+def _driver_frames(driver: Driver, part: Part) -> Iterator[tuple[int, Picture]]:
+    """The driver's frame behind each frame of the result, with its number."""
+    numbers = iter(part.frames)
+    wanted = next(numbers, None)
+    for number, (_, frame) in enumerate(driver.frames()):
+        while wanted == number:
+            yield number, frame
+            wanted = next(numbers, None)
+
+
+def _panels(role: _Role, result: Picture, beside: tuple[int, Picture] | None) -> list[Picture]:
+    if beside is None or role.crops is None:
+        return [result]
+    number, frame = beside
+    whole = role.source.photo if len(result) != len(role.source.crop) else role.source.crop
+    return [_at_height(whole, len(result)), role.crops.at(number).cut(frame, len(result)), result]
+
+
+def _at_height(picture: Picture, height: int) -> Picture:
+    if len(picture) == height:
+        return picture
+    width = max(1, round(picture.shape[1] * height / len(picture)))
+    return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _joined(panels: list[list[Picture]]) -> Picture:
+    """Everything beside each other, at the height of the first one."""
+    flat = [picture for role in panels for picture in role]
+    return np.hstack([_at_height(picture, len(flat[0])) for picture in flat]) if len(flat) > 1 else flat[0]
+
+
+def _write_preview(frames: Iterable[tuple[Fraction, list[list[Picture]]]], output: str | Path) -> None:
+    sheet = ContactSheet()
+    for time_s, panels in frames:
+        sheet.add([picture for role in panels for picture in role[1:] or role], f"{float(time_s):.2f} s")
+    sheet.write(output)
+
+
+def _write(
+    frames: Iterable[tuple[Fraction, list[list[Picture]]]], roles: Sequence[_Role], driver: Driver | None,
+    output: str | Path, options: AnimateOptions, clock: Stopwatch,
+) -> None:  # fmt: skip
+    part, audio = roles[0].part, options.audio or (driver.audio if driver else None)
+    cut_sound = options.audio is not None
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for time_s, panels in frames:
+            picture = _joined(panels)
+            with clock.stage("encode"):
+                if writer is None:
+                    height, width = picture.shape[:2]
+                    alpha = roles[0].compositor.alpha
+                    writer = stack.enter_context(
+                        open_output(output, part.motion.fps, width, height, alpha, audio, part.removed, cut_sound)
+                    )
+                writer.write(picture, time_s)
+        with clock.stage("encode"):
+            stack.close()

@@ -1,0 +1,106 @@
+"""Many videos from a table, with a random `tiny` model."""
+
+import json
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+
+from megaportraits.batch import read_jobs
+from megaportraits.cli import main
+from megaportraits.config import BatchConfig, preset
+from megaportraits.data.video import probe, read_frames
+from megaportraits.data.video_writer import write_video
+from megaportraits.errors import UserError
+from megaportraits.models.base import BaseModel
+from megaportraits.models.blocks import fold_weights
+
+DEMO = Path(str(resources.files("megaportraits.demo")))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with weights, two photos and two drivers of three frames."""
+    torch.manual_seed(0)
+    fold_weights(BaseModel(preset("tiny")).eval()).save(tmp_path / "weights")
+    frames = [frame for _, frame in zip(range(3), read_frames(DEMO / "driver.mp4"), strict=False)]
+    for name in ("a", "b"):
+        shutil.copy(DEMO / "source.png", tmp_path / f"{name}.png")
+        write_video(tmp_path / f"{name}.mp4", frames, 25)
+    return tmp_path
+
+
+def run(place: Path, table: str, *words: str) -> int:
+    (place / "jobs.csv").write_text(table)
+    given = ["--weights", str(place / "weights"), *words]
+    return main(["batch", str(place / "jobs.csv"), str(place / "out"), *given])
+
+
+def jobs(place: Path, table: str, **options):
+    (place / "jobs.csv").write_text(table)
+    return read_jobs(BatchConfig(jobs=place / "jobs.csv", output=place / "out", **options))
+
+
+def test_patterns_make_every_pair_and_a_second_run_makes_nothing(place, capsys):
+    assert run(place, "source,driver\n*.png,*.mp4\n") == 0
+    made = sorted(p.name for p in (place / "out").glob("*.mp4"))
+    assert made == ["a--a.mp4", "a--b.mp4", "b--a.mp4", "b--b.mp4"]
+    assert all(probe(place / "out" / name).frame_count == 3 for name in made)
+    times = {p: p.stat().st_mtime_ns for p in (place / "out").glob("*.mp4")}
+    (place / "out" / "b--b.mp4").unlink()
+    assert run(place, "source,driver\n*.png,*.mp4\n") == 0
+    again = {p: p.stat().st_mtime_ns for p in times}
+    assert {p.name for p in times if times[p] != again[p]} == {"b--b.mp4"}
+    assert "4 videos are in" in capsys.readouterr().out
+
+
+def test_a_changed_option_is_made_anew(place):
+    assert run(place, "source,driver\na.png,a.mp4\n") == 0
+    before = json.loads((place / "out" / "done.json").read_text())
+    assert run(place, 'source,driver,rotate\na.png,a.mp4,"20,0,0"\n') == 0
+    assert json.loads((place / "out" / "done.json").read_text()) != before
+
+
+def test_a_failed_row_does_not_stop_the_others(place, capsys):
+    table = "source,driver\nnone.png,a.mp4\na.png,a.mp4\n"
+    assert run(place, table) == 2
+    assert (place / "out" / "a--a.mp4").is_file()
+    said = capsys.readouterr().err
+    assert "1 of 2 videos were not made" in said
+    assert "line 2" in said
+
+
+def test_rows_overrule_the_options_of_the_command(place):
+    rows = jobs(place, "source,driver,output,mouth\na.png,a.mp4,x.mp4,2\nb.png,b.mp4,y.mov,\n", eyes=0.5, mouth=1.5)
+    assert [(r.config.eyes, r.config.mouth, r.config.output.name) for r in rows] == [
+        (0.5, 2.0, "x.mp4"),
+        (0.5, 1.5, "y.mov"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("", "source and driver are needed"),
+        ("photo,driver\na,b\n", "source and driver are needed"),
+        ("source,driver\n", "no line"),
+        ("source,driver\na.png\n", "not as many cells"),
+        ("source,driver\n,a.mp4\n", "no source"),
+        ("source,driver\n*.jpg,a.mp4\n", "no file fits"),
+        ("source,driver,mouth\na.png,a.mp4,wide\n", "line 2.*mouth"),
+        ("source,driver,output\na.png,a.mp4,x.txt\n", "line 2.*x.txt"),
+        ("source,driver,output\n*.png,a.mp4,x.mp4\n", "stands for 2"),
+        ("source,driver,output\na.png,a.mp4,x.mp4\nb.png,a.mp4,x.mp4\n", "both write x.mp4"),
+    ],
+)
+def test_wrong_tables_teach(place, table, reason):
+    with pytest.raises(UserError, match=reason):
+        jobs(place, table)
+
+
+def test_a_table_that_is_no_text(place):
+    (place / "jobs.csv").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(UserError, match="not a readable table"):
+        read_jobs(BatchConfig(jobs=place / "jobs.csv", output=place / "out"))
