@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clicks import heard_clicks, write_clicks
 from PIL import Image
 
 from megaportraits.animate.drivers import open_driver
@@ -17,7 +18,7 @@ from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.data.pictures import read_picture
 from megaportraits.data.track import video_square
 from megaportraits.data.video import probe, read_frames, read_timed_frames
-from megaportraits.data.video_writer import write_video
+from megaportraits.data.video_writer import VideoWriter, write_video
 from megaportraits.errors import UserError
 
 DEMO = Path(str(resources.files("megaportraits.demo")))
@@ -193,6 +194,21 @@ def test_preview_is_one_picture_of_every_tenth_frame(animator, tmp_path):
     assert (height, width) == (2 * 160, 6 * 2 * 160)
     with pytest.raises(UserError, match="one picture"):
         animator.animate(SOURCE, DEMO / "driver.mp4", tmp_path / "sheet.mp4", preview=True, progress=False)
+
+
+def test_an_hour_stays_in_sync(animator, frames, tmp_path):
+    """An hour at the ticks of 30000/1001, a frame about each 20 s, with clicks every ten minutes."""
+    rate, marks = Fraction(30000, 1001), [600 * i for i in range(7)]
+    write_clicks(tmp_path / "sound.mkv", 3601, marks)
+    with VideoWriter(tmp_path / "hour.mp4", rate, 128, 128, audio_from=tmp_path / "sound.mkv") as writer:
+        for i in range(181):
+            writer.write(np.ascontiguousarray(frames[i % 12][::2, ::2]), round(20 * i * rate) / rate)
+    result = tmp_path / "out.mp4"
+    animator.animate(SOURCE, tmp_path / "hour.mp4", result, progress=False)
+    times = [[float(t) for t, _ in read_timed_frames(tmp_path / name)] for name in ("hour.mp4", "out.mp4")]
+    assert len(times[1]) == 181
+    assert np.abs(np.subtract(*times)).max() < 0.001
+    assert heard_clicks(result) == pytest.approx(marks, abs=0.005)
 
 
 def test_inputs_are_never_overwritten(animator, driver):
