@@ -13,7 +13,7 @@ from PIL import Image
 
 from megaportraits.animate import Animator, RegionGains, Source, shipped_weights
 from megaportraits.animate.background import background_plate, composite
-from megaportraits.animate.control import region_gain_field
+from megaportraits.animate.regions import region_gain_field
 from megaportraits.config import preset
 from megaportraits.data.pictures import read_picture
 from megaportraits.data.video import read_frames

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from megaportraits.animate.control import check_controls, controlled, reference_frame, region_gain_field
+from megaportraits.animate.control import check_controls, controlled, reference_frame
 from megaportraits.animate.motion_track import MotionTrack
 from megaportraits.animate.turning import rotation_angles, sweep_from, swept
 from megaportraits.config import AnimateOptions
-from megaportraits.data.keypoints import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from megaportraits.errors import UserError
-from megaportraits.geometry import angles_from_rotation, identity_grid, mean_head, rotation_from_angles
+from megaportraits.geometry import angles_from_rotation, mean_head, rotation_from_angles
 from megaportraits.tensors import HeadPose, Motion
 
 
@@ -170,27 +169,3 @@ def test_angles_are_read():
     assert rotation_angles(" 10, -2.5,+.5 ") == (10, -2.5, 0.5)
     assert rotation_angles("") == (0, 0, 0)
     assert sweep_from("roll:-1.5..2...5").angles_deg == (-1.5, 2, 0.5)
-
-
-def at(field: torch.Tensor, points: np.ndarray) -> np.ndarray:
-    """The field at the voxels next to points of the head."""
-    grid = identity_grid(field.shape[2:]).reshape(-1, 3)
-    return field.reshape(-1)[torch.cdist(torch.from_numpy(points), grid).argmin(1)].numpy()
-
-
-def test_gains_act_on_their_region_only():
-    head, field = mean_head(), region_gain_field(2.0, 0.5, (16, 32, 32))
-    assert field.shape == (1, 1, 16, 32, 32)
-    eyes, mouth = head[[*RIGHT_EYE, *LEFT_EYE]], head[list(INNER_LIPS)]
-    assert at(field, eyes).min() > 1.9
-    assert at(field, mouth).max() < 0.55
-    nose_ears_forehead = head[[5, 234, 454, 10]]
-    np.testing.assert_allclose(at(field, nose_ears_forehead), 1, atol=0.01)
-    close(at(field, eyes * np.array([1, 1, -1], np.float32)), 1)
-    close(region_gain_field(1.0, 1.0, (4, 8, 8)), 1)
-
-
-def test_the_gain_field_is_smooth():
-    field = region_gain_field(3.0, 0.0, (32, 64, 64))[0, 0]
-    for axis in range(3):
-        assert field.diff(dim=axis).abs().max() < 1.2

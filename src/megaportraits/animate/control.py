@@ -1,20 +1,17 @@
 """Control of a motion (B.6): relative motion, whose size and place, turning the head, a gain on the expression."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from megaportraits.animate.motion_track import MotionTrack
-from megaportraits.animate.regions import EYES, MOUTH, weight_in_head
 from megaportraits.animate.turning import Sweep, rotation_angles, sweep_from, swept
 from megaportraits.config import AnimateOptions
 from megaportraits.errors import UserError
-from megaportraits.geometry import angles_from_rotation, identity_grid, rotation_from_angles
+from megaportraits.geometry import angles_from_rotation, rotation_from_angles
 from megaportraits.tensors import Motion
 
 
@@ -106,22 +103,6 @@ def expression_scaled(track: MotionTrack, gain: float, reference: int) -> Motion
         return track
     rest = track.expression[reference]
     return replace(track, expression=rest + np.float32(gain) * (track.expression - rest))
-
-
-def region_gain_field(eyes: float, mouth: float, shape: Sequence[int]) -> Float[Tensor, "1 1 d h w"]:
-    """Gain of the expression offsets in canonical coordinates: 1 elsewhere, smooth bumps at the eyes and the mouth.
-
-    The eyes have the lids and brows, the mouth has the chin; the ramps end between them. The back half of the head
-    (z > 0) has no bumps.
-
-    Args:
-        eyes: gain at both eyes.
-        mouth: gain at the mouth.
-        shape: depth, height and width of the offsets.
-    """
-    grid = identity_grid(tuple(shape))
-    at_eyes, at_mouth = weight_in_head(EYES, grid), weight_in_head(MOUTH, grid)
-    return (1 + (eyes - 1) * at_eyes + (mouth - 1) * at_mouth)[None, None]
 
 
 def _rotations(angles_deg: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3 3"]:

@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from megaportraits.animate.control import region_gain_field
 from megaportraits.animate.devices import Arithmetic, Batches, device_of, note
+from megaportraits.animate.regions import region_gain_field
 from megaportraits.config import Device, Precision
 from megaportraits.data.crop import SquareCrop
 from megaportraits.data.faces import PersonMatte

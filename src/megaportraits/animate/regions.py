@@ -1,4 +1,4 @@
-"""Where the eyes and the mouth are: soft regions in the head frame and in a picture of a posed head."""
+"""Where the eyes and the mouth are: soft regions in the head frame, and gains of the expression there."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from megaportraits.data.keypoints import LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
-from megaportraits.geometry import apply_matrix, identity_grid, mean_head, pose_matrix
-from megaportraits.tensors import HeadPose
+from megaportraits.geometry import identity_grid, mean_head
 
 EYES = ((*RIGHT_EYE, *RIGHT_BROW), (*LEFT_EYE, *LEFT_BROW))
 """Each eye with lids and brow, by MediaPipe's numbers."""
@@ -22,25 +21,27 @@ Region = Sequence[Sequence[int]]
 
 def weight_in_head(region: Region, points: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape"]:
     """1 in the region as seen from the front, falling smoothly to 0 around it and behind the face (z > 0)."""
-    front = smooth_step(-points[..., 2] / 0.2)
+    front = _smooth_step(-points[..., 2] / 0.2)
     return front * torch.stack([_near_box(points[..., :2], ids) for ids in region]).amax(0)
 
 
-def weight_in_picture(region: Region, pose: HeadPose, size_px: int) -> Float[Tensor, "B 1 S S"]:
-    """The region in pictures of the mean head: 1 in it, falling smoothly to 0 around it."""
-    matrix = pose_matrix(pose)
-    grid, to_front = identity_grid((size_px, size_px), matrix.device), torch.linalg.pinv(matrix[:, :2, :2])
-    weights = []
-    for ids in region:
-        points = torch.from_numpy(mean_head()[np.asarray(ids)]).to(matrix.device)
-        centre = points.median(0).values
-        seen = apply_matrix(matrix, centre.expand(len(matrix), 1, 3))[:, :, :2]
-        front = torch.einsum("bij,bhwj->bhwi", to_front, grid - seen[:, None]) + centre[:2]
-        weights.append(_near_box(front, ids))
-    return torch.stack(weights).amax(0)[:, None]
+def region_gain_field(eyes: float, mouth: float, shape: Sequence[int]) -> Float[Tensor, "1 1 d h w"]:
+    """Gain of the expression offsets in canonical coordinates: 1 elsewhere, smooth bumps at the eyes and the mouth.
+
+    The eyes have the lids and brows, the mouth has the chin; the ramps end between them. The back half of the head
+    (z > 0) has no bumps.
+
+    Args:
+        eyes: gain at both eyes.
+        mouth: gain at the mouth.
+        shape: depth, height and width of the offsets.
+    """
+    grid = identity_grid(tuple(shape))
+    at_eyes, at_mouth = weight_in_head(EYES, grid), weight_in_head(MOUTH, grid)
+    return (1 + (eyes - 1) * at_eyes + (mouth - 1) * at_mouth)[None, None]
 
 
-def smooth_step(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def _smooth_step(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """0 below 0, 1 above 1, without a kink between."""
     x = x.clamp(0, 1)
     return x * x * (3 - 2 * x)
@@ -50,4 +51,4 @@ def _near_box(points: Float[Tensor, "*shape 2"], landmark_ids: Sequence[int]) ->
     box = torch.from_numpy(mean_head()[np.asarray(landmark_ids), :2]).to(points.device)
     low, high = box.amin(0), box.amax(0)
     outside = ((points - (low + high) / 2).abs() - (high - low) / 2).clamp_min(0).norm(dim=-1)
-    return smooth_step(1 - outside / _RAMP)
+    return _smooth_step(1 - outside / _RAMP)
