@@ -8,7 +8,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from megaportraits import geometry
+from megaportraits.config import preset
 from megaportraits.data.clips import ClipInfo, Truth, write_clip
+from megaportraits.models.base import BaseModel
+from megaportraits.models.blocks import fold_weights
 from megaportraits.tensors import HeadPose
 
 SIZE_PX = 64
@@ -83,6 +86,15 @@ def drawn_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(4):
         write_drawn_clip(folder / f"clip{seed}", seed)
     write_drawn_clip(folder / "other", 9, split="held_out")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of a random `tiny` base model."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    fold_weights(BaseModel(preset("tiny")).eval()).save(folder)
     return folder
 
 

@@ -6,25 +6,21 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-import torch
 
 from megaportraits.batch import read_jobs
 from megaportraits.cli import main
-from megaportraits.config import BatchConfig, preset
+from megaportraits.config import BatchConfig
 from megaportraits.data.video import probe, read_frames
 from megaportraits.data.video_writer import write_video
 from megaportraits.errors import UserError
-from megaportraits.models.base import BaseModel
-from megaportraits.models.blocks import fold_weights
 
 DEMO = Path(str(resources.files("megaportraits.demo")))
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path: Path, tiny_weights: Path) -> Path:
     """A folder with weights, two photos and two drivers of three frames."""
-    torch.manual_seed(0)
-    fold_weights(BaseModel(preset("tiny")).eval()).save(tmp_path / "weights")
+    shutil.copytree(tiny_weights, tmp_path / "weights")
     frames = [frame for _, frame in zip(range(3), read_frames(DEMO / "driver.mp4"), strict=False)]
     for name in ("a", "b"):
         shutil.copy(DEMO / "source.png", tmp_path / f"{name}.png")

@@ -7,26 +7,14 @@ from importlib import import_module, resources
 from pathlib import Path
 
 import pytest
-import torch
 
 from megaportraits.cli import COMMANDS, main
-from megaportraits.config import BaseTraining, preset
+from megaportraits.config import BaseTraining
 from megaportraits.data.video import probe
 from megaportraits.errors import UserError
-from megaportraits.models.base import BaseModel
-from megaportraits.models.blocks import fold_weights
 from megaportraits.options import parse
 
 DEMO = Path(str(resources.files("megaportraits.demo")))
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder of a random `tiny` model."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    fold_weights(BaseModel(preset("tiny")).eval()).save(folder)
-    return folder
 
 
 def test_help_is_fast_and_imports_no_torch():
@@ -79,8 +67,8 @@ def test_interruption_exits_with_130(monkeypatch):
     assert main(["animate"]) == 130
 
 
-def test_demo_makes_a_video_and_says_nothing_on_standard_error(weights, tmp_path):
-    command = [sys.executable, "-m", "megaportraits", "demo", "--weights", str(weights), "--output", "out.mp4"]
+def test_demo_makes_a_video_and_says_nothing_on_standard_error(tiny_weights, tmp_path):
+    command = [sys.executable, "-m", "megaportraits", "demo", "--weights", str(tiny_weights), "--output", "out.mp4"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert str(tmp_path / "out.mp4") in done.stdout

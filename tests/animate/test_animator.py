@@ -27,12 +27,6 @@ SOURCE = DEMO / "source.png"
 
 
 @pytest.fixture(scope="module")
-def animator() -> Animator:
-    torch.manual_seed(0)
-    return Animator(fold_weights(BaseModel(preset("tiny")).eval()), torch.device("cpu"))
-
-
-@pytest.fixture(scope="module")
 def crops() -> list[np.ndarray]:
     """Three square crops of the sample's driver, larger than the model's picture."""
     return [frame[:200, :200] for frame in islice(read_frames(DEMO / "driver.mp4"), 0, 30, 10)]

@@ -11,15 +11,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
 from megaportraits.cli import main
-from megaportraits.config import preset
 from megaportraits.data.video_writer import write_video
-from megaportraits.models.base import BaseModel
-from megaportraits.models.blocks import fold_weights
 
 DEMO = Path(str(resources.files("megaportraits.demo")))
 Make = Callable[[Path], str]
@@ -184,23 +180,15 @@ BAD: dict[str, tuple[str, Make, str]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    fold_weights(BaseModel(preset("tiny")).eval()).save(folder)
-    return folder
-
-
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_sentence_and_code_2(case, weights, driver, tmp_path, capsys):
+def test_bad_input_is_one_sentence_and_code_2(case, tiny_weights, driver, tmp_path, capsys):
     option, make, reason = BAD[case]
     (tmp_path / "in").mkdir()
     options = {
         "--source": str(DEMO / "source.png"),
         "--driver": str(driver),
         "--output": str(tmp_path / "results" / "out.mp4"),
-        "--weights": str(weights),
+        "--weights": str(tiny_weights),
     }
     options[option] = make(tmp_path / "in")
     before = {path: path.read_bytes() for path in [*tmp_path.rglob("*"), *DEMO.iterdir()] if path.is_file()}
