@@ -64,12 +64,12 @@ def test_a_failed_row_does_not_stop_the_others(place, capsys):
     assert run(place, table) == 2
     assert (place / "out" / "a--a.mp4").is_file()
     said = capsys.readouterr().err
-    assert "1 of 2 videos were not made" in said
+    assert "1 rows or videos were not made" in said
     assert "line 2" in said
 
 
 def test_rows_overrule_the_options_of_the_command(place):
-    rows = jobs(place, "source,driver,output,mouth\na.png,a.mp4,x.mp4,2\nb.png,b.mp4,y.mov,\n", eyes=0.5, mouth=1.5)
+    rows, _ = jobs(place, "source,driver,output,mouth\na.png,a.mp4,x.mp4,2\nb.png,b.mp4,y.mov,\n", eyes=0.5, mouth=1.5)
     assert [(r.config.eyes, r.config.mouth, r.config.output.name) for r in rows] == [
         (0.5, 2.0, "x.mp4"),
         (0.5, 1.5, "y.mov"),
@@ -83,17 +83,49 @@ def test_rows_overrule_the_options_of_the_command(place):
         ("photo,driver\na,b\n", "source and driver are needed"),
         ("source,driver\n", "no line"),
         ("source,driver\na.png\n", "not as many cells"),
-        ("source,driver\n,a.mp4\n", "no source"),
-        ("source,driver\n*.jpg,a.mp4\n", "no file fits"),
-        ("source,driver,mouth\na.png,a.mp4,wide\n", "line 2.*mouth"),
-        ("source,driver,output\na.png,a.mp4,x.txt\n", "line 2.*x.txt"),
-        ("source,driver,output\n*.png,a.mp4,x.mp4\n", "stands for 2"),
-        ("source,driver,output\na.png,a.mp4,x.mp4\nb.png,a.mp4,x.mp4\n", "both write x.mp4"),
     ],
 )
 def test_wrong_tables_teach(place, table, reason):
     with pytest.raises(UserError, match=reason):
         jobs(place, table)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("source,driver\n,a.mp4\n", "no source"),
+        ("source,driver\n*.jpg,a.mp4\n", "no file fits"),
+        ("source,driver,mouth\na.png,a.mp4,wide\n", "mouth"),
+        ("source,driver,output\na.png,a.mp4,x.txt\n", "x.txt"),
+        ("source,driver,output\n*.png,a.mp4,x.mp4\n", "stands for 2"),
+        ("source,driver,output\nb.png,a.mp4,x.mp4\na.png,a.mp4,./x.mp4\n", "another row writes"),
+        ("source,driver,output\na.png,a.mp4,../x.mp4\n", "outside"),
+        ("source,driver,background\na.png,a.mp4,beach.jpg\n", "beach.jpg"),
+    ],
+)
+def test_wrong_rows_are_named_and_the_others_stay(place, table, reason):
+    header = table.split("\n")[0]
+    rows, wrong = jobs(place, table + "b.png,b.mp4" + "," * (header.count(",") - 1) + "\n")
+    assert len(wrong) == 1
+    assert reason in wrong[0]
+    assert rows[-1].config.source.name == "b.png"
+
+
+def test_files_of_options_lie_beside_the_table(place):
+    shutil.copy(place / "a.png", place / "beach.png")
+    table = "source,driver,background,sweep\na.png,a.mp4,beach.png,yaw:-5..5 pitch:0..3\nb.png,b.mp4,red,\n"
+    rows, wrong = jobs(place, table)
+    assert wrong == []
+    assert [r.config.background for r in rows] == [str(place / "beach.png"), "red"]
+    assert rows[0].config.sweep == ("yaw:-5..5", "pitch:0..3")
+
+
+def test_names_follow_the_options_and_do_not_clash(place):
+    shutil.copy(place / "a.png", place / "a.webp")
+    rows, wrong = jobs(place, "source,driver\na.*g,a.mp4\na.webp,a.mp4\n", background="transparent")
+    assert wrong == []
+    assert [r.config.output.name for r in rows] == ["a--a.mov", "a.webp--a.mp4.mov"]
+    assert jobs(place, "source,driver\na.png,a.mp4\n", preview=True)[0][0].config.output.name == "a--a.png"
 
 
 def test_a_table_that_is_no_text(place):

@@ -87,6 +87,17 @@ def test_nested_switches_and_lists_are_words_too():
     assert config.alarms.recorded == ("a", "b")
 
 
+def test_lists_and_negative_numbers_may_follow_an_equals_sign_or_a_blank():
+    def turning(sweep: tuple[str, ...] = (), rotate: str = "") -> None:
+        """Some."""
+
+    assert parse(turning, "turning", ["--sweep=yaw:-3..3", "--rotate", "-10,0,0"]) == {
+        "sweep": ("yaw:-3..3",),
+        "rotate": "-10,0,0",
+    }
+    assert parse(turning, "turning", ["--sweep", "yaw:0..3", "roll:0..1"])["sweep"] == ("yaw:0..3", "roll:0..1")
+
+
 def test_words_before_the_options_are_the_required_ones_in_their_order():
     def crossing(a: str, b: str, c: int = 0) -> None:
         """Two, and one more."""

@@ -5,6 +5,7 @@ import glob
 import hashlib
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -13,7 +14,8 @@ from pathlib import Path
 from megaportraits.animate.animator import Animator
 from megaportraits.animate.command import animate
 from megaportraits.animate.devices import leave_a_core
-from megaportraits.animate.pipeline import animate_files, check_request
+from megaportraits.animate.pipeline import animate_files
+from megaportraits.animate.request import check_request
 from megaportraits.animate.weights import find_weights
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import AnimateConfig, AnimateOptions, BatchConfig
@@ -23,6 +25,7 @@ from megaportraits.options import parse
 
 _DONE = "done.json"
 _FILES = ("source", "driver", "output")
+_OTHER_FILES = ("audio", "matte_net", "plate_net")
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,11 @@ class Job:
 
 def batch(config: BatchConfig) -> None:
     """Animate many photos by many drivers, from a table; what is done is not done again."""
-    jobs = read_jobs(config)
+    jobs, failed = read_jobs(config)
     leave_a_core()
     weights = find_weights(config.weights)
     animator = Animator.load(weights, config.device, config.precision)
     done = read_json(config.output / _DONE) if (config.output / _DONE).is_file() else {}
-    failed = []
     for number, job in enumerate(jobs, 1):
         name, wanted = str(job.config.output.relative_to(config.output)), job.config
         print(f"[{number}/{len(jobs)}] {name}", file=sys.stderr)
@@ -57,33 +59,32 @@ def batch(config: BatchConfig) -> None:
             print(f"megaportraits: {failed[-1]}", file=sys.stderr)
     if failed:
         raise UserError(
-            f"{len(failed)} of {len(jobs)} videos were not made (first: {failed[0]}); mend these lines and run the "
-            "same command again"
+            f"{len(failed)} rows or videos were not made (first: {failed[0]}); mend these lines and run the same "
+            "command again"
         )
     print(f"{len(jobs)} videos are in {config.output}")
 
 
-def read_jobs(config: BatchConfig) -> list[Job]:
-    """The videos that a table asks for.
+def read_jobs(config: BatchConfig) -> tuple[list[Job], list[str]]:
+    """The videos that a table asks for, and what is wrong with rows that ask for none.
 
-    Paths are relative to the table's folder. Patterns (`photos/*.jpg`) in `source` and `driver` stand for every pair.
+    Paths in the table are relative to its folder. Patterns (`photos/*.jpg`) in `source` and `driver` stand for every
+    pair.
 
     Raises:
-        UserError: the table cannot be read, a column or a cell is wrong, or two rows write one file.
+        UserError: the table cannot be read, a column is wrong, or it has no rows.
     """
     jobs: dict[Path, Job] = {}
+    wrong = []
     for row, cells in _rows(config.jobs):
-        for job in _jobs_of(row, cells, config):
-            output = job.config.output
-            if output in jobs:
-                raise UserError(
-                    f"lines {jobs[output].row} and {row} of {config.jobs} both write {output.name}; give them "
-                    "different names in a column 'output'"
-                )
-            jobs[output] = job
-    if not jobs:
+        try:
+            for job in _jobs_of(row, cells, config, set(jobs)):
+                jobs[job.config.output] = job
+        except UserError as error:
+            wrong.append(f"line {row}: {error}")
+    if not jobs and not wrong:
         raise UserError(f"{config.jobs} holds no line below its header; give a source and a driver in each")
-    return list(jobs.values())
+    return list(jobs.values()), wrong
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -106,33 +107,59 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise UserError(f"{path} is not a readable table ({error}); give a CSV file in UTF-8") from error
 
 
-def _jobs_of(row: int, cells: dict[str, str], config: BatchConfig) -> Iterator[Job]:
-    where = f"line {row} of {config.jobs}"
+def _jobs_of(row: int, cells: dict[str, str], config: BatchConfig, taken: set[Path]) -> Iterator[Job]:
     if not {"source", "driver"} <= cells.keys():
-        raise UserError(f"{where} has no source or no driver; give both")
+        raise UserError("there is no source or no driver; give both")
     folder = config.jobs.resolve().parent
-    pairs = list(itertools.product(*(_files(folder, cells[name], where) for name in ("source", "driver"))))
+    pairs = list(itertools.product(*(_files(folder, cells[name]) for name in ("source", "driver"))))
     if len(pairs) > 1 and "output" in cells:
-        raise UserError(f"{where} stands for {len(pairs)} videos, but names one output; leave the output out")
+        raise UserError(f"the row stands for {len(pairs)} videos, but names one output; leave the output out")
+    words = _words(folder, {name: text for name, text in cells.items() if name not in _FILES})
     for source, driver in pairs:
-        output = config.output / cells.get("output", f"{source.stem}--{driver.stem}.mp4")
-        words = {**cells, "source": str(source), "driver": str(driver), "output": str(output)}
-        try:
-            parsed: AnimateConfig = parse(animate, "row", [f"--{n}={text}" for n, text in words.items()])["config"]
-            inherited = {f.name: getattr(config, f.name) for f in fields(AnimateOptions) if f.name not in cells}
-            job = Job(row, replace(parsed, **inherited))
-            check_request(source, driver, output, job.config.options())
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
-        yield job
+        given = [f"--source={source}", f"--driver={driver}", "--output=-", *words]
+        parsed: AnimateConfig = parse(animate, "megaportraits animate", given)["config"]
+        inherited = {f.name: getattr(config, f.name) for f in fields(AnimateOptions) if f.name not in cells}
+        wanted = replace(parsed, **inherited)
+        output = _output(config.output, cells.get("output"), source, driver, wanted, taken)
+        check_request(source, driver, output, wanted.options())
+        taken.add(output)
+        yield Job(row, replace(wanted, output=output))
 
 
-def _files(folder: Path, text: str, where: str) -> list[Path]:
-    if text.isdigit() or not glob.has_magic(text):
-        return [Path(text) if text.isdigit() else folder / text]
-    found = [Path(path) for path in sorted(glob.glob(text, root_dir=folder, recursive=True))]
+def _words(folder: Path, cells: dict[str, str]) -> list[str]:
+    """Options of `animate`; files are looked for beside the table, lists have their items between blanks."""
+    words = []
+    for name, text in cells.items():
+        beside = folder / text
+        is_file = name in _OTHER_FILES or (name == "background" and beside.is_file())
+        words += [f"--{name}", *text.split()] if name == "sweep" else [f"--{name}={beside if is_file else text}"]
+    return words
+
+
+def _output(
+    folder: Path, name: str | None, source: Path, driver: Path, options: AnimateOptions, taken: set[Path]
+) -> Path:
+    if name is not None:
+        path = Path(os.path.normpath(folder / name))
+        if not path.is_relative_to(os.path.normpath(folder)):
+            raise UserError(f"the output {name} lies outside {folder}; give a name inside it")
+        if path in taken:
+            raise UserError(f"another row writes {name} too; give them different names")
+        return path
+    suffix = ".png" if options.preview else ".mov" if options.background == "transparent" else ".mp4"
+    short, long = (folder / f"{a}--{b}{suffix}" for a, b in ((source.stem, driver.stem), (source.name, driver.name)))
+    free = next((path for path in (short, long) if path not in taken), None)
+    if free is None:
+        raise UserError(f"another row writes {long.name} too; give them names in a column 'output'")
+    return free
+
+
+def _files(folder: Path, text: str) -> list[Path]:
+    if text.isdecimal() or not glob.has_magic(text) or (folder / text).exists():
+        return [Path(text) if text.isdecimal() else folder / text]
+    found = sorted(glob.glob(text, root_dir=folder, recursive=True))
     if not found:
-        raise UserError(f"{where}: no file fits the pattern {text}; check it against {folder}")
+        raise UserError(f"no file fits the pattern {text}; check it against {folder}")
     return [folder / path for path in found]
 
 

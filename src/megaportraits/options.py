@@ -119,6 +119,8 @@ def _normal(arguments: list[str], hints: dict[str, Any]) -> list[str]:
                 equals, value = "=", _recipe(value if equals else words.pop(0) if words else "")
             if hint is bool and not equals:
                 equals, value = "=", words.pop(0) if words[:1] in (["true"], ["false"]) else "true"
+            elif get_origin(hint) in (tuple, list) and equals and not value.startswith("[") and name != "--config":
+                value = f"[{_item(value)}]"
             elif get_origin(hint) in (tuple, list) and not equals and words and not words[0].startswith("["):
                 items = []
                 while words and not words[0].startswith("--"):

@@ -159,7 +159,7 @@ def test_frames_without_a_face(animator, with_a_gap, tmp_path, policy, count):
     assert report.without_face >= 3
 
 
-def test_several_faces_have_a_source_each(animator, frames, tmp_path):
+def test_several_faces_have_a_source_each(animator, frames, tmp_path, capsys):
     pair = [np.hstack([f, f[:, ::-1]]) for f in frames[:6]]
     write_video(tmp_path / "pair.mp4", pair, Fraction(25))
     (tmp_path / "photos").mkdir()
@@ -167,8 +167,11 @@ def test_several_faces_have_a_source_each(animator, frames, tmp_path):
     with pytest.raises(UserError, match="2 faces, but there are 1 sources"):
         animator.animate(tmp_path / "photos", tmp_path / "pair.mp4", tmp_path / "out.mp4", progress=False, face="all")
     shutil.copy(SOURCE, tmp_path / "photos" / "b.png")
+    shutil.copy(SOURCE, tmp_path / "photos" / "c.png")
+    (tmp_path / "photos" / "._c.png").write_bytes(b"what another system leaves")
     both = made(animator, tmp_path / "pair.mp4", tmp_path / "out.mp4", tmp_path / "photos", face="all")
     assert both[0].shape == (64, 128, 3)
+    assert "1 of 3 photos have no face to follow" in capsys.readouterr().err
     alone = [made(animator, tmp_path / "pair.mp4", tmp_path / f"{n}.mp4", face=str(n)) for n in (0, 1)]
     for part, single in zip((0, 64), alone, strict=True):
         assert difference([f[:, part : part + 64] for f in both], single) < 3
@@ -218,6 +221,49 @@ def test_inputs_are_never_overwritten(animator, driver):
     assert driver.read_bytes() == before
 
 
+def test_no_file_that_is_read_is_written(animator, driver, frames, tmp_path):
+    shutil.copy(driver, tmp_path / "sea.mp4")
+    (tmp_path / "frames").mkdir()
+    Image.fromarray(frames[0]).save(tmp_path / "frames" / "0.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for request in (
+        {"driver": driver, "output": tmp_path / "sea.mp4", "background": str(tmp_path / "sea.mp4")},
+        {"driver": tmp_path / "frames", "output": tmp_path / "frames" / "0.png"},
+        {"driver": tmp_path / "frames", "output": tmp_path / "frames"},
+    ):
+        with pytest.raises(UserError, match="input|holds other files"):
+            animator.animate(SOURCE, progress=False, **request)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_current_source_stays(animator, driver, tmp_path):
+    before = animator.set_source(SOURCE)
+    animator.animate(np.ascontiguousarray(read_picture(SOURCE)[:, ::-1]), driver, tmp_path / "out.png", progress=False)
+    assert animator.source is before
+
+
+def test_one_picture_of_a_video_is_its_first_frame(animator, driver, tmp_path):
+    report = animator.animate(SOURCE, driver, tmp_path / "out.png", progress=False)
+    animator.animate(SOURCE, driver, tmp_path / "frames", progress=False)
+    assert report.frames == 1
+    first = read_picture(tmp_path / "frames" / "000000.png").astype(int)
+    assert np.abs(read_picture(tmp_path / "out.png") - first).max() <= 1
+
+
+def test_sound_ends_with_the_picture_of_a_still_driver(animator, frames, tmp_path):
+    write_clicks(tmp_path / "sound.mkv", 3, [0.1, 2.0])
+    with VideoWriter(tmp_path / "cover.mp4", Fraction(25), 256, 256, audio_from=tmp_path / "sound.mkv") as writer:
+        writer.write(frames[0])
+    animator.animate(SOURCE, tmp_path / "cover.mp4", tmp_path / "out.mp4", progress=False, seconds=0.4)
+    assert heard_clicks(tmp_path / "out.mp4") == pytest.approx([0.1], abs=0.01)
+
+
+def test_side_by_side_with_paste_back_shows_the_photo(animator, driver, tmp_path):
+    photo = np.pad(read_picture(SOURCE)[::4, ::4], ((0, 0), (40, 0), (0, 0)), mode="edge")
+    result = made(animator, driver, tmp_path / "out.mp4", photo, paste_back=True, side_by_side=True)
+    assert result[0].shape == (64, 104 + 64 + 104, 3)
+
+
 def test_no_face_is_a_user_error(animator, tmp_path):
     grey = np.full((96, 96, 3), 128, np.uint8)
     write_video(tmp_path / "grey.mp4", [grey] * 4, 25)
@@ -240,6 +286,9 @@ def test_no_face_is_a_user_error(animator, tmp_path):
         ({"sweep": ("nod:1..2",)}, "nod"),
         ({"background": "no-such-colour"}, "no-such-colour"),
         ({"audio": SOURCE}, "sound"),
+        ({"smooth": float("nan")}, "smooth"),
+        ({"seconds": float("inf")}, "seconds"),
+        ({"face": "smallest"}, "smallest"),
     ],
     ids=str,
 )

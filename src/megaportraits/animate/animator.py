@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 
 from megaportraits.animate.background import background_plate, composite
@@ -105,24 +105,33 @@ class Animator:
             raise UserError("no source is set; call set_source with a picture before driving it")
         return self._source
 
-    def set_source(self, image: UInt8[np.ndarray, "H W 3"] | str | Path, matting: Matting | None = None) -> Source:
-        """Find the face, cut the crop, compute everything that depends on the source only, and make it the current one.
+    def prepare(self, image: Shaped[np.ndarray, "..."] | str | Path, matting: Matting | None = None) -> Source:
+        """Find the face, cut the crop, and compute everything that depends on the source only.
+
+        The current source stays what it is; give the result to `drive`, `paint` or `save_source`.
 
         Args:
-            image: picture of one person, an RGB array or a file.
+            image: picture of one person, an RGB array (uint8, `H W 3`) or a file.
             matting: finds the person in the crop; by default MediaPipe's net does.
 
         Raises:
-            UserError: not a readable picture, or no face in it.
+            UserError: an array of another kind, not a readable picture, or no face in it.
         """
-        picture = image if isinstance(image, np.ndarray) else read_picture(image)
+        picture = _checked(image) if isinstance(image, np.ndarray) else read_picture(image)
         square = _head_square(picture, "the source picture" if isinstance(image, np.ndarray) else str(image))
         crop = square.cut(picture, self.size_px)
         fine = (matting or _person_matte)(square.cut(picture, max(_MATTE_NET_PX, self.size_px)))
         matte = np.array(Image.fromarray(fine).resize((self.size_px, self.size_px), Image.Resampling.BOX))
         plate = background_plate(crop, square.mirrored(matte, picture.shape[:2]))
-        source = Source(picture, square, crop, matte, plate, *self._painter.canonical(crop, matte))
-        self._source = source
+        return Source(picture, square, crop, matte, plate, *self._painter.canonical(crop, matte))
+
+    def set_source(self, image: Shaped[np.ndarray, "..."] | str | Path, matting: Matting | None = None) -> Source:
+        """`prepare` a picture and make it the current source.
+
+        Raises:
+            UserError: not a readable picture, or no face in it.
+        """
+        self._source = source = self.prepare(image, matting)
         return source
 
     def save_source(self, path: str | Path, source: Source | None = None) -> None:
@@ -221,6 +230,14 @@ class Animator:
             return stack([item for item in items if isinstance(item, Motion)])
         read, count = self.motion_of(crops), iter(range(len(crops)))
         return stack([item if isinstance(item, Motion) else _row(read, next(count)) for item in items])
+
+
+def _checked(picture: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "H W 3"]:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise UserError(
+            f"a source picture of {picture.dtype} {picture.shape} came; give RGB as uint8 (height, width, 3)"
+        )
+    return np.ascontiguousarray(picture)
 
 
 def _row(motion: Motion, row: int) -> Motion:

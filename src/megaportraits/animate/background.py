@@ -1,6 +1,7 @@
 """What is behind the person: the source with the person filled in, a colour, a picture, a video, or nothing."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -156,17 +157,19 @@ def _covering(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UIn
 
 
 @contextlib.contextmanager
-def open_backdrop(spec: str, size: tuple[int, int], plate: UInt8[np.ndarray, "h w 3"]) -> Iterator[Backdrop]:
+def open_backdrop(spec: str | Path, size: tuple[int, int], plate: UInt8[np.ndarray, "h w 3"]) -> Iterator[Backdrop]:
     """What `--background` asks for.
 
     Args:
-        spec: source, blur, transparent, a colour as CSS writes it, or the path of a picture or video.
+        spec: source, blur, transparent, a colour as CSS writes it, or the path of a picture or video (an animated GIF
+            is one).
         size: height and width of the result.
         plate: the source without the person, of any size.
 
     Raises:
         UserError: none of these, or a file that cannot be read.
     """
+    spec = str(spec)
     check_backdrop(spec)
     if spec == "source":
         yield _Still(_covering(plate, size))
@@ -176,19 +179,27 @@ def open_backdrop(spec: str, size: tuple[int, int], plate: UInt8[np.ndarray, "h 
         yield _Still(None)
     elif (colour := _colour(spec)) is not None:
         yield _Still(np.full((*size, 3), colour, np.uint8))
-    elif Path(spec).suffix.lower() in PICTURES:
+    elif _is_still(Path(spec)):
         yield _Still(_covering(read_picture(spec), size))
     else:
         with contextlib.closing(_Loop(Path(spec), size)) as loop:
             yield loop
 
 
-def check_backdrop(spec: str) -> None:
+def _is_still(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix == ".gif":
+        return len(list(itertools.islice(read_timed_frames(path), 2))) == 1
+    return suffix in PICTURES
+
+
+def check_backdrop(spec: str | Path) -> None:
     """Refuse what `open_backdrop` cannot show, before anything is computed.
 
     Raises:
         UserError: neither a known word, nor a colour, nor the name of a picture or video that is there.
     """
+    spec = str(spec)
     if spec in _WORDS or _colour(spec) is not None:
         return
     if Path(spec).suffix.lower() not in (*PICTURES, *READABLE):

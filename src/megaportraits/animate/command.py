@@ -5,10 +5,12 @@ from megaportraits.animate.devices import leave_a_core
 from megaportraits.animate.drivers import open_driver
 from megaportraits.animate.extract import extract
 from megaportraits.animate.motion_file import SUFFIX
-from megaportraits.animate.pipeline import animate_files, check_request
+from megaportraits.animate.pipeline import animate_files
+from megaportraits.animate.request import check_request
 from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.config import AnimateConfig, MotionExtract
 from megaportraits.errors import UserError
+from megaportraits.files import replacing
 
 
 def animate(config: AnimateConfig) -> None:
@@ -28,7 +30,7 @@ def extract_motion(config: MotionExtract) -> None:
         raise UserError("a motion file holds one face; give --face largest or a number")
     leave_a_core()
     animator = Animator.load(config.weights, config.device, config.precision)
-    with open_driver(config.driver, config.seconds) as driver:
+    with replacing(config.output) as file, open_driver(config.driver, config.seconds) as driver:
         motion = extract(animator, driver, config.face, Stopwatch(), progress=True)[0].motion
-    motion.save(config.output)
+        motion.save(file)
     print(f"wrote {config.output}: {len(motion)} frames, {int(motion.present.sum())} with a face")

@@ -83,17 +83,22 @@ def _video(path: Path, name: str) -> Driver:
 
 
 def _folder(folder: Path) -> Driver:
-    seen = (p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
-    paths = sorted(seen, key=natural_order)
+    paths = pictures_in(folder)
     if not paths:
         raise UserError(f"the folder {folder} holds no picture; give one with files such as 000001.png")
     return _pictures(paths, str(folder))
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder in the natural order of their names; hidden files are none."""
+    seen = (p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+    return sorted(seen, key=natural_order)
+
+
 def natural_order(path: Path) -> list[tuple[int, str]]:
     """Sorting key by which frame2 comes before frame10."""
-    pieces = re.split(r"(\d+)", path.name.lower())
-    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in pieces]
+    pieces = re.split(r"(\d+)", path.name.lower())  # text and numbers take turns
+    return [(int(piece), "") if i % 2 else (-1, piece) for i, piece in enumerate(pieces)]
 
 
 def _pictures(paths: list[Path], name: str) -> Driver:

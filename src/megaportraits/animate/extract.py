@@ -13,6 +13,7 @@ from megaportraits.animate.motion_track import MotionTrack
 from megaportraits.animate.progress import shown
 from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.animate.tracking import DriverTrack, FaceTrack, chosen_faces, look_through
+from megaportraits.errors import UserError
 from megaportraits.tensors import Motion, stack
 
 _BATCH = 8
@@ -30,17 +31,22 @@ class Performance:
 
 
 def extract(
-    animator: Animator, driver: Driver, face: str, clock: Stopwatch, progress: bool = False
+    animator: Animator, driver: Driver, face: str, clock: Stopwatch, progress: bool = False, most: int = 1
 ) -> list[Performance]:
     """The motion of the chosen faces (`largest`, a number, `all`); memory holds numbers only, no pictures.
 
     Raises:
-        UserError: the driver is not readable, has no face, or not the chosen one.
+        UserError: the driver is not readable, has no face, not the chosen one, or more than `most` chosen ones.
     """
     with clock.stage("track"):
         bar = shown(driver.frames(), "looking", driver.frame_count, progress)
-        seen = look_through(clock.each("decode", bar), most_faces=1 if face == "largest" and driver.still else 4)
+        seen = look_through(clock.each("decode", bar))
         chosen = chosen_faces(seen, face, driver.name)
+        if len(chosen) > most:
+            raise UserError(
+                f"the driver shows {len(chosen)} faces, but there are {most} sources; add photos, or choose one face "
+                "with --face"
+            )
         crops = [crop_track(seen, number) for number in chosen]
     motions: list[list[Motion]] = [[] for _ in chosen]
     frames = (frame for _, frame in clock.each("decode", driver.frames()))

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from megaportraits.errors import UserError
-from megaportraits.files import replacing
+from megaportraits.files import replacing, writing
 
 FORMAT = "mpmotion"
 VERSION = "1"
@@ -46,8 +46,9 @@ def write_motion_file(
         UserError: the path cannot be written.
     """
     facts = {"format": FORMAT, "version": VERSION, "fps": f"{fps.numerator}/{fps.denominator}", "model": model}
-    with replacing(path) as temporary:
-        save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, temporary, facts)
+    whole = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    with replacing(path) as temporary, writing(path):
+        save_file(whole, temporary, facts)
 
 
 def read_motion_file(path: str | Path) -> tuple[dict[str, Shaped[np.ndarray, "T *n"]], Fraction, str]:

@@ -16,7 +16,7 @@ from megaportraits.data.audio import Intervals
 from megaportraits.data.pictures import WRITABLE, write_picture
 from megaportraits.data.video_writer import SUFFIXES, VideoWriter, check_video
 from megaportraits.errors import UserError
-from megaportraits.files import replacing
+from megaportraits.files import replacing, writing
 
 _NUMBERED = re.compile(r"\d{6,}\.png")
 _FAST = 3
@@ -97,13 +97,15 @@ def open_output(
         cut_sound: end the sound with the picture, where it is longer.
 
     Raises:
-        UserError: as `check_output`, the sound cannot be read, or no frame came.
+        UserError: as `check_output`, the sound cannot be read, the disk is full, frames are too large for the format,
+            or no frame came.
     """
     check_output(path, alpha)
     if is_folder(path):
         with replacing(path) as folder:
-            folder.mkdir()
-            pictures = _Numbered(folder)
+            with writing(path):
+                folder.mkdir()
+            pictures = _Numbered(folder, Path(path))
             yield pictures
             if pictures.count == 0:
                 raise _no_frame(path)
@@ -121,11 +123,13 @@ def open_output(
 
 
 class _Numbered:
-    def __init__(self, folder: Path):
-        self.folder, self.count = folder, 0
+    def __init__(self, folder: Path, shown: Path):
+        self.folder, self.shown, self.count = folder, shown, 0
 
     def write(self, frame: UInt8[np.ndarray, "H W C"], time_s: Fraction | None = None) -> None:
-        Image.fromarray(frame).save(self.folder / f"{self.count:06d}.png", compress_level=_FAST)
+        name = f"{self.count:06d}.png"
+        with writing(self.shown / name):
+            Image.fromarray(frame).save(self.folder / name, compress_level=_FAST)
         self.count += 1
 
 

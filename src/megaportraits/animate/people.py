@@ -1,7 +1,9 @@
 """Who is who: sightings of faces in single frames become tracks of people."""
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,8 +39,16 @@ class Stretch:
     def last(self) -> Sighting:
         return self.sightings[-1]
 
-    def looks(self) -> list[Float[Tensor, " D"]]:
-        return [s.look for s in self.sightings if s.look is not None]
+    @cached_property
+    def look_sum(self) -> Float[Tensor, " D"] | None:
+        """Sum of the embeddings, None where there is none; to be asked when the stretch is whole."""
+        looks = [s.look for s in self.sightings if s.look is not None]
+        return torch.stack(looks).sum(0) if looks else None
+
+    @cached_property
+    def look(self) -> Float[Tensor, " D"] | None:
+        """Mean embedding, of length 1; as `look_sum`."""
+        return None if self.look_sum is None else _direction(self.look_sum)
 
 
 def stretches(sightings: Sequence[Sequence[Sighting]], shot: Int[np.ndarray, " T"]) -> list[Stretch]:
@@ -82,35 +92,46 @@ class Person:
 
     def __init__(self, stretch: Stretch):
         self.parts: list[Stretch] = []
-        self._looks: list[Float[Tensor, " D"]] = []
+        """In the order of their frames."""
+        self._look_sum: Float[Tensor, " D"] | None = None
+        self._look: Float[Tensor, " D"] | None = None
         self.add(stretch)
 
     def add(self, stretch: Stretch) -> None:
         """Say that the stretch shows this person."""
-        self.parts.append(stretch)
-        self._looks += stretch.looks()
+        self.parts.insert(self._place(stretch), stretch)
+        if stretch.look_sum is not None:
+            self._look_sum = stretch.look_sum if self._look_sum is None else self._look_sum + stretch.look_sum
+            self._look = _direction(self._look_sum)
 
     def sightings(self) -> list[Sighting]:
-        """What was seen of the person, in no order."""
+        """What was seen of the person, in the order of the frames."""
         return [s for part in self.parts for s in part.sightings]
 
     def likeness(self, stretch: Stretch) -> float:
         """How surely the stretch shows this person: 0 is not at all, 1 is certain."""
-        if any(p.first.frame <= stretch.last.frame and stretch.first.frame <= p.last.frame for p in self.parts):
+        place = self._place(stretch)
+        before, after = self.parts[max(0, place - 1) : place], self.parts[place : place + 1]
+        if any(p.last.frame >= stretch.first.frame for p in before):
             return 0.0
-        in_place = self._was_in_place_of(stretch)
-        mine, its = _mean_look(self._looks), _mean_look(stretch.looks())
-        if mine is None or its is None:
+        if any(p.first.frame <= stretch.last.frame for p in after):
+            return 0.0
+        in_place = _takes_the_place(stretch, before, after)
+        if self._look is None or stretch.look is None:
             return 0.5 if in_place else 0.0
         needed = _LIKE_IN_PLACE if in_place else _LIKE
-        return max(0.0, (float(mine @ its) - needed) / (1 - needed))
+        return max(0.0, (float(self._look @ stretch.look) - needed) / (1 - needed))
 
-    def _was_in_place_of(self, stretch: Stretch) -> bool:
-        """Whether the person was lost where the stretch begins, or is found again where it ends, in the same shot."""
-        mine = [p for p in self.parts if p.shot == stretch.shot]
-        meetings = [(stretch.first, p.last) for p in mine] + [(p.first, stretch.last) for p in mine]
-        gaps = [(later.frame - earlier.frame, _near(later.box, earlier.box)) for later, earlier in meetings]
-        return min(((gap, near) for gap, near in gaps if gap > 0), default=(0, False))[1]
+    def _place(self, stretch: Stretch) -> int:
+        return bisect(self.parts, stretch.first.frame, key=lambda part: part.first.frame)
+
+
+def _takes_the_place(stretch: Stretch, before: Sequence[Stretch], after: Sequence[Stretch]) -> bool:
+    """Whether a neighbour in the same shot was lost where the stretch begins, or is found again where it ends."""
+    meetings = [(stretch.first, p.last) for p in before if p.shot == stretch.shot]
+    meetings += [(p.first, stretch.last) for p in after if p.shot == stretch.shot]
+    gaps = [(later.frame - earlier.frame, _near(later.box, earlier.box)) for later, earlier in meetings]
+    return min(gaps, default=(0, False))[1]
 
 
 def people(parts: Sequence[Stretch]) -> list[Person]:
@@ -127,8 +148,8 @@ def people(parts: Sequence[Stretch]) -> list[Person]:
     return [found[i] for i in order if prominence[i] >= _LEAST_PART * prominence[order[0]]]
 
 
-def _mean_look(looks: Sequence[Float[Tensor, " D"]]) -> Float[Tensor, " D"] | None:
-    return torch.nn.functional.normalize(torch.stack(list(looks)).mean(0), dim=0) if looks else None
+def _direction(look_sum: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
+    return torch.nn.functional.normalize(look_sum, dim=0)
 
 
 def _near(a: Float[np.ndarray, " 4"], b: Float[np.ndarray, " 4"]) -> bool:

@@ -14,24 +14,21 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from megaportraits.animate.animator import Animator
-from megaportraits.animate.background import check_backdrop
 from megaportraits.animate.compositor import Compositor
-from megaportraits.animate.control import check_controls
 from megaportraits.animate.crop_track import CropTrack
+from megaportraits.animate.devices import note
 from megaportraits.animate.direct import Part, directed
-from megaportraits.animate.drivers import PICTURE_FPS, Driver, natural_order, open_driver
+from megaportraits.animate.drivers import PICTURE_FPS, Driver, open_driver
 from megaportraits.animate.extract import Performance, extract
-from megaportraits.animate.motion_file import SUFFIX
 from megaportraits.animate.motion_track import MotionTrack
 from megaportraits.animate.onnx_nets import OnnxMatting
-from megaportraits.animate.outputs import check_output, is_picture, open_output
+from megaportraits.animate.outputs import is_picture, open_output
 from megaportraits.animate.preview import ContactSheet, preview_frames
 from megaportraits.animate.progress import shown
+from megaportraits.animate.request import check_request, is_motion_file, photos_of
 from megaportraits.animate.source import Source
 from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.config import AnimateOptions
-from megaportraits.data.audio import has_audio
-from megaportraits.data.pictures import PICTURES
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, mapped
 
@@ -66,6 +63,8 @@ class _Role:
     """One source, what it does, and how it is shown."""
 
     source: Source
+    beside: Picture
+    """What is shown of the source side by side."""
     part: Part
     crops: CropTrack | None
     compositor: Compositor
@@ -85,7 +84,7 @@ def animate_files(
         animator: the model.
         source: photo of one person, an RGB array or a file.
         driver: video, picture, folder of pictures, number of a camera, or motion file.
-        output: video, picture or folder (ends with /) to write.
+        output: video, picture or folder (a name without suffix) to write.
         options: everything else.
         progress: show progress bars where standard error is a terminal.
 
@@ -94,20 +93,18 @@ def animate_files(
             written. Nothing is left at `output` then.
     """
     check_request(source, driver, output, options)
-    if options.audio is not None and not has_audio(options.audio):
-        raise UserError(f"{options.audio} has no sound; give a file with sound to --audio, or leave it out")
     clock = Stopwatch()
     with contextlib.ExitStack() as stack:
         opened, performances = None, []
-        if _is_motion_file(driver):
+        if is_motion_file(driver):
             performances = [Performance(_known_motion(animator, driver), None)]
         else:
             opened = stack.enter_context(open_driver(driver, options.seconds))
         with clock.stage("source"):
             matting = OnnxMatting(options.matte_net).matte if options.matte_net else None
-            sources = [animator.set_source(photo, matting) for photo in _photos(source, options)]
+            sources = [animator.prepare(photo, matting) for photo in photos_of(source, options.face)]
         if opened is not None:
-            performances = extract(animator, opened, options.face, clock, progress)
+            performances = extract(animator, opened, options.face, clock, progress, most=len(sources))
         roles = _roles(animator, sources, performances, output, options, clock, stack)
         frames = _play(animator, roles, opened if _shows_driver(options) else None, clock)
         frames = shown(frames, "painting", len(roles[0].part.motion), progress)
@@ -120,38 +117,9 @@ def animate_files(
         Path(output),
         len(roles[0].part.motion),
         int((~np.any([p.motion.present for p in performances], 0)).sum()),
-        int(seen.shot.max()),
+        len(np.unique(seen.shot)) - 1,
         {name: round(seconds, 2) for name, seconds in clock.seconds.items()},
     )
-
-
-def check_request(
-    source: UInt8[np.ndarray, "H W 3"] | str | Path, driver: str | Path, output: str | Path, options: AnimateOptions
-) -> None:
-    """What can be known to be wrong before anything is read.
-
-    Raises:
-        UserError: the output would overwrite an input or has an unknown form, or options contradict each other.
-    """
-    transparent = options.background == "transparent"
-    if options.preview and not is_picture(output):
-        raise UserError(f"{output} cannot hold a preview, which is one picture; give a .png or .jpg to --output")
-    check_output(output, transparent and not options.preview)
-    check_controls(options)
-    check_backdrop(options.background)
-    for path in [driver] if isinstance(source, np.ndarray) else [driver, source]:
-        if Path(output).resolve() == Path(path).resolve():
-            raise UserError(f"the output {output} is one of the inputs; choose another output name")
-    if _is_motion_file(driver) and options.side_by_side:
-        raise UserError(f"{driver} holds motion and no pictures to show beside the result; leave --side-by-side out")
-    if transparent and options.side_by_side:
-        raise UserError("a transparent result cannot stand side by side with pictures; leave one of both options out")
-    if options.face == "all" and options.no_face == "skip":
-        raise UserError("--no-face skip cannot serve several faces at once; choose hold or interpolate with --face all")
-
-
-def _is_motion_file(driver: str | Path) -> bool:
-    return Path(driver).suffix.lower() == SUFFIX
 
 
 def _known_motion(animator: Animator, path: str | Path) -> MotionTrack:
@@ -164,35 +132,23 @@ def _known_motion(animator: Animator, path: str | Path) -> MotionTrack:
     return track
 
 
-def _photos(source: UInt8[np.ndarray, "H W 3"] | str | Path, options: AnimateOptions) -> list:
-    if options.face != "all":
-        return [source]
-    if isinstance(source, np.ndarray) or not Path(source).is_dir():
-        raise UserError("--face all animates one photo for each face; give a folder of photos as the source")
-    photos = sorted((p for p in Path(source).iterdir() if p.suffix.lower() in PICTURES), key=natural_order)
-    if not photos:
-        raise UserError(f"the folder {source} holds no picture; put one photo for each face into it")
-    return photos
-
-
 def _roles(
     animator: Animator, sources: list[Source], performances: list[Performance], output: str | Path,
     options: AnimateOptions, clock: Stopwatch, stack: contextlib.ExitStack,
 ) -> list[_Role]:  # fmt: skip
-    if len(sources) < len(performances):
-        raise UserError(
-            f"the driver shows {len(performances)} faces, but there are {len(sources)} sources; add photos, or choose "
-            "one face with --face"
-        )
+    if len(sources) > len(performances):
+        note(f"{len(sources) - len(performances)} of {len(sources)} photos have no face to follow and are left out")
     roles = []
     for source, performance in zip(sources, performances, strict=False):
-        part = _directed(performance.motion, source, options, moves=options.preview or not is_picture(output))
-        if options.preview:
-            part = part.taken(preview_frames(len(part.motion)))
+        single = is_picture(output) and not options.preview
+        part = _directed(performance.motion, source, options, moves=not single)
+        if options.preview or single:
+            part = part.taken([0] if single else preview_frames(len(part.motion)))
         with clock.stage("composite"):
             painted, matte = animator.paint(source.motion, source)
             compositor = stack.enter_context(Compositor(source, options, (painted[0], matte[0])))
-        roles.append(_Role(source, part, performance.crops, compositor))
+        beside = source.photo if options.paste_back else source.crop
+        roles.append(_Role(source, beside, part, performance.crops, compositor))
     return roles
 
 
@@ -251,8 +207,7 @@ def _panels(role: _Role, result: Picture, beside: tuple[int, Picture] | None) ->
     if beside is None or role.crops is None:
         return [result]
     number, frame = beside
-    whole = role.source.photo if len(result) != len(role.source.crop) else role.source.crop
-    return [_at_height(whole, len(result)), role.crops.at(number).cut(frame, len(result)), result]
+    return [_at_height(role.beside, len(result)), role.crops.at(number).cut(frame, len(result)), result]
 
 
 def _at_height(picture: Picture, height: int) -> Picture:
@@ -280,7 +235,7 @@ def _write(
     output: str | Path, options: AnimateOptions, clock: Stopwatch,
 ) -> None:  # fmt: skip
     part, audio = roles[0].part, options.audio or (driver.audio if driver else None)
-    cut_sound = options.audio is not None
+    cut_sound = options.audio is not None or (driver is not None and driver.still)
     with contextlib.ExitStack() as stack:
         writer = None
         for time_s, panels in frames:

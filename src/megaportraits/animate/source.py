@@ -13,7 +13,7 @@ from torch import Tensor
 from megaportraits.config import ModelConfig
 from megaportraits.data.crop import SquareCrop
 from megaportraits.errors import UserError
-from megaportraits.files import replacing
+from megaportraits.files import replacing, writing
 from megaportraits.tensors import Canonical, HeadPose, Motion
 
 _FORMAT, _VERSION = "mpsource", "1"
@@ -67,12 +67,9 @@ def write_source(path: Path, source: Source, model: str) -> None:
         "translation": pose.translation,
         "expression": source.motion.expression,
     }
-    with replacing(path) as temporary:
-        save_file(
-            {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()},
-            temporary,
-            {"format": _FORMAT, "version": _VERSION, "model": model},
-        )
+    whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    with replacing(path) as temporary, writing(path):
+        save_file(whole, temporary, {"format": _FORMAT, "version": _VERSION, "model": model})
 
 
 def read_source(path: Path, config: ModelConfig, model: str) -> Source:

@@ -85,7 +85,7 @@ class AnimateConfig(LoadConfig, AnimateOptions):
     driver: Path
     """Video, picture, folder of pictures, number of a camera, or motion file (.mpmotion)."""
     output: Path
-    """Video (.mp4, .mov, .mkv, .webm), picture (.png, .jpg), or folder for numbered pictures (a name ending in /)."""
+    """Video (.mp4, .mov, .mkv, .webm), picture (.png, .jpg), or folder for pictures (a name without suffix)."""
 
     def options(self) -> AnimateOptions:
         """What does not depend on files and machine."""
