@@ -14,6 +14,16 @@ from megaportraits.config.animate import (
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.compare import CompareConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
+from megaportraits.config.enhance import (
+    ENHANCER_DISCRIMINATORS,
+    ENHANCER_PRESETS,
+    EnhancerConfig,
+    EnhancerPresetName,
+    EnhanceTraining,
+    EnhanceWeights,
+    ViewConfig,
+    enhancer_preset,
+)
 from megaportraits.config.evaluate import EvaluateConfig, Protocol
 from megaportraits.config.frames import ExpressionTraining, PoseTraining
 from megaportraits.config.gaze import (
@@ -42,6 +52,8 @@ from megaportraits.config.sizes import (
 __all__ = [
     "DISCRIMINATOR_PRESETS",
     "DOMAIN_ON",
+    "ENHANCER_DISCRIMINATORS",
+    "ENHANCER_PRESETS",
     "GAZE_PRESETS",
     "IDENTITY_PRESETS",
     "MODEL_PRESETS",
@@ -57,6 +69,10 @@ __all__ = [
     "Device",
     "DiscriminatorConfig",
     "DomainConfig",
+    "EnhanceTraining",
+    "EnhanceWeights",
+    "EnhancerConfig",
+    "EnhancerPresetName",
     "EvaluateConfig",
     "ExpressionTraining",
     "EyeAugmentConfig",
@@ -83,7 +99,9 @@ __all__ = [
     "PrepareVideos",
     "PresetName",
     "Protocol",
+    "ViewConfig",
     "WarpConfig",
+    "enhancer_preset",
     "from_dict",
     "gaze_preset",
     "preset",
