@@ -1,13 +1,16 @@
 """Checkpoint folders and atomic files."""
 
+import errno
 import json
+import resource
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from megaportraits.checkpoint import read_json, read_model, read_tensors, write_json, write_model, write_tensors
 from megaportraits.errors import UserError
-from megaportraits.files import replacing
+from megaportraits.files import replacing, writing
 
 
 @pytest.fixture
@@ -53,6 +56,53 @@ def test_damaged_files_are_refused(folder):
         read_model(folder, "base")
     with pytest.raises(UserError, match="not a readable safetensors file"):
         read_tensors(folder / "absent.safetensors")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"words"', "[" * 100_000])
+def test_json_that_is_no_object_is_refused(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json .*restore it from a backup"):
+        read_model(folder, "base")
+
+
+@pytest.mark.parametrize("model", [None, [], "large"])
+def test_sizes_that_are_none_are_refused(folder, model):
+    edit(folder, model=model)
+    with pytest.raises(UserError, match="names no model sizes"):
+        read_model(folder, "base")
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    tensors = {"a": torch.rand(4000)}
+    writers = {
+        "a.safetensors": lambda: write_tensors(tmp_path / "a.safetensors", tensors),
+        "b.json": lambda: write_json(tmp_path / "b.json", {"a": list(range(4000))}),
+        "model.safetensors": lambda: write_model(tmp_path, "base", {}, tensors, {}),
+    }
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        for name, write in writers.items():
+            with pytest.raises(UserError, match=rf"cannot write .*{name} \(.*; make room"):
+                write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), r"\(No space left on device\)"),
+        (OSError("encoder error -2"), r"\(encoder error -2\)"),
+        (ValueError("encoding error 5\nmore"), r"\(encoding error 5\)"),
+        (SafetensorError("I/O error"), r"\(I/O error\)"),
+        (OSError(), r"\(OSError\)"),
+    ],
+)
+def test_what_fails_in_writing_is_one_sentence(error, reason):
+    with pytest.raises(UserError, match=f"cannot write out.png {reason}; make room"), writing("out.png"):
+        raise error
 
 
 def test_tensors_and_json_keep_their_values(tmp_path):

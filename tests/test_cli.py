@@ -1,8 +1,11 @@
 """The command line: fast help, one sentence and code 2 for wrong input, nothing left behind."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module, resources
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from megaportraits.cli import COMMANDS, main
 from megaportraits.config import BaseTraining
 from megaportraits.data.video import probe
 from megaportraits.errors import UserError
+from megaportraits.files import replacing
 from megaportraits.options import parse
 
 DEMO = Path(str(resources.files("megaportraits.demo")))
@@ -65,6 +69,31 @@ def test_interruption_exits_with_130(monkeypatch):
 
     monkeypatch.setattr("megaportraits.cli._run", interrupt)
     assert main(["animate"]) == 130
+
+
+def test_sigterm_leaves_no_scratch_files(monkeypatch, tmp_path):
+    def terminated(*words):
+        with replacing(tmp_path / "out.txt") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+
+    monkeypatch.setattr("megaportraits.cli._run", terminated)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main(["animate"])
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stop.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_threads_may_run_commands(monkeypatch):
+    monkeypatch.setattr("megaportraits.cli._run", lambda *words: 0)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, ["animate"]).result() == 0
 
 
 def test_demo_makes_a_video_and_says_nothing_on_standard_error(tiny_weights, tmp_path):

@@ -1,6 +1,7 @@
 """The doctor: each finding on made numbers, what hides a face, and whole reports of the package's sample."""
 
 import itertools
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -156,6 +157,14 @@ def test_several_faces():
     second = replace(second, box=changed(second.box, slice(0, 30), np.nan))
     finding = found(made_track(faces=(made_face(), second)))["2 faces"]
     assert "face 1 in 50% of the frames" in finding.numbers
+
+
+def test_faces_keep_the_numbers_that_the_option_takes():
+    glimpse, half = made_face(), made_face()
+    glimpse = replace(glimpse, box=changed(glimpse.box, slice(1, None), np.nan))
+    half = replace(half, box=changed(half.box, slice(0, 30), np.nan))
+    finding = found(made_track(faces=(made_face(), glimpse, half)))["2 faces"]
+    assert finding.numbers == "face 0 in 100% of the frames, face 2 in 50% of the frames"
 
 
 def test_rates():
@@ -402,6 +411,22 @@ def test_wrong_files_are_told_before_the_work(tmp_path):
     with pytest.raises(UserError, match="no file"):
         doctor(str(tmp_path / "none.mp4"), output=tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"schema_version": 1, "kind": "base"}', "names no model sizes"),
+        ("[]", "holds JSON that is no object"),
+        ('{"schema_version": 1, "kind": "pose", "model": {}}', "a 'base' model was wanted"),
+    ],
+)
+def test_weights_that_are_no_model_are_told_before_the_work(tiny_weights, tmp_path, text, said):
+    weights = shutil.copytree(tiny_weights, tmp_path / "weights")
+    (weights / "config.json").write_text(text)
+    with pytest.raises(UserError, match=said):
+        doctor(str(DEMO / "driver.mp4"), output=tmp_path / "report.html", weights=str(weights))
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
 
 
 def test_a_cropped_photo_is_told(tmp_path, capsys):

@@ -1,8 +1,11 @@
 """The command line: one table from words to functions, imported only when their word is used."""
 
+import contextlib
 import importlib
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +39,20 @@ COMMANDS = {
     "train identity": Command("megaportraits.training.identity:train_identity", "train the recognition net"),
     "train gaze": Command("megaportraits.training.gaze:train_gaze", "train the gaze and blink net"),
     "train base": Command("megaportraits.training.base:train_base", "train the base model"),
+    "train enhance": Command(
+        "megaportraits.training.enhance:train_enhance", "train the enhancer behind a frozen base model"
+    ),
     "evaluate": Command("megaportraits.evaluate.command:evaluate", "score a model, baselines and other systems"),
     "compare": Command("megaportraits.evaluate.compare:compare", "show what changed between two evaluations"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 0 done, 2 wrong input, 130 interrupted."""
+    """Run a command; return the exit code: 0 done, 2 wrong input, 130 interrupted.
+
+    Raises:
+        SystemExit: SIGTERM came (143), or help was asked for (0).
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
@@ -52,13 +62,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         name, rest = _split(words)
-        return _run(name, _resolve(COMMANDS[name].target), rest)
+        with _ended_by_sigterm():
+            return _run(name, _resolve(COMMANDS[name].target), rest)
     except UserError as error:
         print(f"megaportraits: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("megaportraits: interrupted", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, so that scratch files are deleted; only the main thread can say so."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def overview(group: str = "") -> str:

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from megaportraits.errors import UserError
 
 
@@ -36,6 +38,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
         _move(temporary, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Around the call that writes a file, and nothing else: what fails there is told in one sentence.
+
+    Args:
+        path: what to call the file, be it written under a temporary name.
+
+    Raises:
+        UserError: the disk is full, the file too large, or a writer of pictures or tensors failed.
+    """
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error).split("\n")[0] or type(error).__name__
+        raise UserError(f"cannot write {path} ({reason}); make room, or choose another output path") from error
 
 
 def _move(temporary: Path, target: Path) -> None:

@@ -80,6 +80,29 @@ def test_a_source_without_a_face_is_a_user_error(animator):
         animator.set_source(np.full((96, 96, 3), 128, np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("picture", "came"),
+    [
+        (np.zeros((64, 64), np.uint8), r"uint8 \(64, 64\)"),
+        (np.zeros((64, 64, 4), np.uint8), r"uint8 \(64, 64, 4\)"),
+        (np.zeros((64, 64, 3), np.float32), r"float32 \(64, 64, 3\)"),
+        (np.zeros((0, 64, 3), np.uint8), r"uint8 \(0, 64, 3\)"),
+    ],
+)
+def test_arrays_that_are_no_rgb_are_user_errors(animator, picture, came):
+    with pytest.raises(UserError, match=rf"{came} came; give RGB as uint8 \(height, width, 3\)"):
+        animator.set_source(picture)
+
+
+def test_preparing_does_not_change_the_current_source(animator, source, crops):
+    animator.set_source(source.photo)
+    before = animator.source
+    other = animator.prepare(source.photo[:, ::-1])
+    assert animator.source is before
+    assert not np.array_equal(other.crop, before.crop)
+    assert not np.array_equal(animator.drive(crops[0], other).rgb, animator.drive(crops[0]).rgb)
+
+
 def test_motions_drive_as_their_crops_do(animator, source, crops):
     motion = animator.motion_of(crops)
     rows = [mapped(motion, lambda tensor, i=i: tensor[i : i + 1]) for i in range(3)]

@@ -88,6 +88,24 @@ def test_a_video_of_one_frame_is_still(tmp_path):
             assert abs(picture.mean() - 120) < 4
 
 
+@pytest.mark.parametrize(("levels", "seen"), [((40, 140), [40, 140, 40]), ((90,), [90, 90, 90])])
+def test_an_animated_gif_is_a_video(tmp_path, levels, seen):
+    pictures = [Image.new("RGB", (60, 40), (level,) * 3) for level in levels]
+    pictures[0].save(tmp_path / "loop.gif", save_all=True, append_images=pictures[1:], duration=500, loop=0)
+    with open_backdrop(tmp_path / "loop.gif", SIZE, PLATE) as backdrop:
+        assert backdrop.still == (len(levels) == 1)
+        shown_at = [backdrop.at(Fraction(time)) for time in (0, 0.6, 1.1)]
+    assert np.abs(np.array([picture.mean() for picture in shown_at if picture is not None]) - seen).max() < 4
+
+
+def test_a_path_is_a_backdrop(video, tmp_path):
+    check_backdrop(video)
+    with open_backdrop(video, SIZE, PLATE) as backdrop:
+        assert not backdrop.still
+    with pytest.raises(UserError, match=r"there is no file .*missing\.png"):
+        check_backdrop(tmp_path / "missing.png")
+
+
 @pytest.mark.parametrize("spec", ["nonsense", "", "#12345", "notes.txt"])
 def test_anything_else_is_a_user_error(spec):
     with pytest.raises(UserError, match="choose one of these"):

@@ -85,6 +85,19 @@ def test_natural_order_of_mixed_names():
     assert found.index("a2.png") < found.index("a10b1.png") < found.index("a10b2.png") < found.index("b1.png")
 
 
+def test_natural_order_of_digits_that_are_no_numbers():
+    names = ["m10.png", "m².png", "m2.png", "m2²1.png", "②.png"]
+    found = [path.name for path in sorted(map(Path, names), key=natural_order)]
+    assert found.index("m2.png") < found.index("m2²1.png") < found.index("m10.png")
+
+
+def test_a_driver_with_a_colon_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video("12:30.mp4", [grey(9)] * 3, 25)
+    with open_driver("12:30.mp4", 4.0) as driver:
+        assert (driver.name, driver.frame_count) == ("12:30.mp4", 3)
+
+
 def test_a_folder_gets_the_size_of_its_first_picture_without_stretching(tmp_path):
     write_picture(tmp_path / "1.png", grey(50, 40, 60))
     write_picture(tmp_path / "2.png", grey(200, 80, 80))

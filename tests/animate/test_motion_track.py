@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from megaportraits.animate.motion_file import FORMAT
@@ -50,6 +50,16 @@ def parts() -> tuple[dict[str, np.ndarray], dict[str, str]]:
         "timestamps": np.array([[0, 1], [1, 25], [1, 20]]),
     }
     return tensors, {"format": FORMAT, "version": "1", "fps": "25", "model": "abc"}
+
+
+def test_a_full_disk_is_one_sentence(track, tmp_path, monkeypatch):
+    def fail(*given):
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("megaportraits.animate.motion_file.save_file", fail)
+    with pytest.raises(UserError, match=r"cannot write .*nod\.mpmotion \(I/O error: No space left on device\)"):
+        track.save(tmp_path / "nod.mpmotion")
+    assert list(tmp_path.iterdir()) == []
 
 
 def same(a: MotionTrack, b: MotionTrack) -> None:

@@ -1,5 +1,6 @@
 """Outputs: a video, a folder of pictures, or a picture; refused early, and whole or not there at all."""
 
+import resource
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_nothing_appears_unless_all_goes_well(tmp_path, name):
         write(tmp_path / name, fail=True)
     with pytest.raises(UserError, match="no frame was made for"):
         write(tmp_path / name, count=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["frames", "a.png", "a.webp"])
+def test_a_full_disk_is_one_sentence(tmp_path, name):
+    noise = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        with (
+            pytest.raises(UserError, match=rf"cannot write .*{name}.* \(File too large\); make room"),
+            open_output(tmp_path / name, Fraction(25), 48, 32) as output,
+        ):
+            output.write(noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 

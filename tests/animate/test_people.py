@@ -1,5 +1,7 @@
 """Who is who, on sightings made of numbers."""
 
+import time
+
 import numpy as np
 import torch
 
@@ -77,3 +79,38 @@ def test_the_most_prominent_comes_first_and_glimpses_are_left_out():
 
 def test_nobody_is_nobody():
     assert people(stretches([[], []], np.zeros(2, int))) == []
+
+
+def test_a_face_found_again_a_thousand_times_is_known_at_once():
+    sightings = [[seen(i, 10, ANNE)] if i % 2 else [] for i in range(3000)]
+    parts = stretches(sightings, np.repeat(np.arange(6), 500))
+    begin = time.process_time()
+    found = people(parts)
+    assert time.process_time() - begin < 3
+    assert len(parts) == 1500
+    assert frames_of(found) == [list(range(1, 3000, 2))]
+
+
+def test_the_nearest_meeting_in_time_decides():
+    """A face before which the person was lost elsewhere, and after which they come back in its place."""
+    first, last = ([[seen(i, x, ANNE)] for i in range(3)] for x in (600, 30))
+    blurred = torch.nn.functional.normalize(torch.tensor([0.4, 0.9]), dim=0)
+    middle = [seen(i, 10, blurred) for i in range(2)]
+
+    def count(gap_before: int, gap_after: int) -> int:
+        empty: list[list[Sighting]] = [[]]
+        rows = [*first, *gap_before * empty, *([s] for s in middle), *gap_after * empty, *last]
+        numbered = [[Sighting(i, s.box, 0.0, 0.3, np.zeros(3), s.look) for s in row] for i, row in enumerate(rows)]
+        return len(people(stretches(numbered, np.zeros(len(rows), int))))
+
+    assert (count(1, 3), count(3, 1), count(2, 2)) == (2, 1, 2)
+
+
+def test_people_take_stretches_in_any_order():
+    parts = stretches([[seen(i, 10, ANNE)] if i % 5 else [] for i in range(20)], np.zeros(20, int))
+    person = Person(parts[2])
+    for part in (parts[0], parts[3], parts[1]):
+        assert person.likeness(part) > 0.9
+        person.add(part)
+    assert [s.frame for s in person.sightings()] == [i for i in range(20) if i % 5]
+    assert [person.likeness(part) for part in parts] == [0.0] * 4

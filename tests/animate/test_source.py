@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from megaportraits.animate import Animator, Source
@@ -119,6 +119,17 @@ def test_files_of_other_kinds_are_refused(animator, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "plain")
     with pytest.raises(UserError, match="is not a source file"):
         animator.load_source(tmp_path / "plain")
+
+
+@pytest.mark.parametrize("error", [SafetensorError("I/O error"), OSError(28, "No space left on device")])
+def test_a_full_disk_is_one_sentence(animator, tmp_path, monkeypatch, error):
+    def fail(*given):
+        raise error
+
+    monkeypatch.setattr("megaportraits.animate.source.save_file", fail)
+    with pytest.raises(UserError, match=r"cannot write .*me\.mpsource \((I/O error|No space left on device)\)"):
+        animator.save_source(tmp_path / "me.mpsource")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_saving_needs_a_source_and_a_place(animator, tmp_path):

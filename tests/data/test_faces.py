@@ -1,7 +1,9 @@
 """Landmarks and mattes on the package's own rendered sample."""
 
+import os
 from importlib import resources
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,7 +69,31 @@ def test_nothing_is_said_on_standard_error(picture, capfd):
         tracker.landmarks(picture[:200])
         tracker.landmarks(picture)
         person.matte(picture)
+        tracker.forget()
+        tracker.landmarks(picture)
     assert capfd.readouterr().err == ""
+
+
+def test_each_net_is_silent_at_its_own_first_face(picture, capfd):
+    far = np.full((480, 640, 3), 90, np.uint8)
+    far[300:428, 450:578] = picture[::2, ::2]
+    with FaceTracker(video=True) as tracker:
+        said = []
+        for mesh, frame in ((tracker._still, far[250:450, 420:600]), (tracker._mesh, picture)):
+            assert not mesh._spoke
+            assert mesh(np.ascontiguousarray(frame))
+            said.append(mesh._spoke)
+    assert said == [True, True]
+    assert capfd.readouterr().err == ""
+
+
+def test_overlapping_silences_end_together(capfd):
+    with faces._QUIET:
+        faces._QUIET.__enter__()
+    os.write(2, b"inside\n")
+    faces._QUIET.__exit__(None, None, None)
+    os.write(2, b"outside\n")
+    assert capfd.readouterr().err == "outside\n"
 
 
 def test_missing_system_library_names_the_cure(monkeypatch):
@@ -89,6 +115,22 @@ def test_all_faces_come_highest_first_and_no_more_than_asked(picture):
     lefts = [oval_box(points)[0] for points in found]
     assert len(found) == 2
     assert lefts[0] > 204 > lefts[1]
+
+
+@pytest.mark.parametrize("begin", ["at once", "after an empty frame", "after a cut"])
+def test_a_video_begins_with_the_largest_face_not_the_clearest(picture, begin):
+    both = np.full((400, 760, 3), 90, np.uint8)
+    both[:, 360:] = cv2.GaussianBlur(cv2.resize(picture, (400, 400)), (0, 0), 12)
+    both[:256, :256] = picture
+    with FaceTracker(video=True) as tracker:
+        if begin == "after a cut":
+            tracker.landmarks(picture)
+            tracker.forget()
+        elif begin == "after an empty frame":
+            assert tracker.landmarks(np.full_like(both, 90)) is None
+        lefts = [oval_box(points)[0] for points in map(tracker.landmarks, [both] * 3) if points is not None]
+    assert len(lefts) == 3
+    assert min(lefts) > 360
 
 
 def test_one_face_is_not_found_twice(picture):

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import resource
 import struct
 import sys
 from pathlib import Path
@@ -267,3 +268,26 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path, name, channels):
     with pytest.raises(UserError, match="choose"):
         write_picture(tmp_path / name, np.zeros((4, 4, channels), np.uint8))
     assert [p.name for p in tmp_path.iterdir()] == ["a_file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "width"), [("a.webp", 4, 16_384), ("a.jpg", 65_501, 4), ("A.JPEG", 4, 65_501)]
+)
+def test_pictures_too_large_for_the_format_are_one_sentence(tmp_path, name, height, width):
+    with pytest.raises(UserError, match=f"cannot hold {width} x {height} px, .* choose a name that ends in .png"):
+        write_picture(tmp_path / name, np.zeros((height, width, 3), np.uint8))
+    write_picture(tmp_path / name, np.zeros((min(height, 4), min(width, 4), 3), np.uint8))
+    write_picture(tmp_path / "a.png", np.zeros((height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp"])
+def test_a_full_disk_is_one_sentence(tmp_path, name):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=rf"cannot write .*{name} \(.*; make room"):
+            write_picture(tmp_path / name, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

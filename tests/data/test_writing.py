@@ -11,7 +11,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from clicks import heard_clicks, write_clicks
 
-from megaportraits.data.audio import COPYABLE, kept
+from megaportraits.data.audio import COPYABLE, has_audio, kept
 from megaportraits.data.video import probe, read_timed_frames
 from megaportraits.data.video_writer import VideoWriter, write_video
 from megaportraits.errors import UserError
@@ -193,6 +193,71 @@ def test_gaps_in_the_sound_do_not_shift_what_follows(tmp_path):
                 out.mux(packet)
     write_with_sound(tmp_path / "out.mp4", tmp_path / "gap.mkv", 6)
     assert heard_clicks(tmp_path / "out.mp4") == pytest.approx([1, 5], abs=0.01)
+
+
+def write_aac(path: Path, rate: int, layout: str) -> None:
+    """Two seconds of AAC, each packet with a header of its own; a click after one second."""
+    sound = np.zeros((2 if layout == "stereo" else 1, 2 * rate), np.float32)
+    sound[:, rate:][:, : rate // 50] = 0.6
+    with av.open(str(path), "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout=layout)
+        frame.rate, frame.pts = rate, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(("rate", "layout"), [(44100, "stereo"), (48000, "mono"), (22050, "stereo")])
+def test_sound_that_changes_its_form_midway_stays_where_it_was(tmp_path, rate, layout):
+    write_aac(tmp_path / "first.aac", 44100, "mono")
+    write_aac(tmp_path / "second.aac", rate, layout)
+    with (
+        av.open(str(tmp_path / "first.aac")) as first,
+        av.open(str(tmp_path / "second.aac")) as second,
+        av.open(str(tmp_path / "sound.ts"), "w", format="mpegts") as out,
+    ):
+        stream = out.add_stream_from_template(first.streams.audio[0])
+        for begin, part in ((0, first), (2, second)):
+            for i, packet in enumerate(part.demux(audio=0)):
+                if packet.size and i * 1024 < 2 * part.streams.audio[0].rate:
+                    packet.time_base = Fraction(1, 90_000)
+                    packet.pts = packet.dts = round(90_000 * (begin + Fraction(1024 * i, part.streams.audio[0].rate)))
+                    packet.stream = stream
+                    out.mux(packet)
+    wanted = heard_clicks(tmp_path / "sound.ts")
+    assert wanted == pytest.approx([1, 3], abs=0.07)
+    write_with_sound(tmp_path / "out.webm", tmp_path / "sound.ts", 4)
+    assert heard_clicks(tmp_path / "out.webm") == pytest.approx(wanted, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "width", "height"),
+    [
+        ("a.mp4", False, 16_385, 16),
+        ("a.mkv", False, 16, 20_000),
+        ("a.webm", False, 65_535, 2),
+        ("a.mov", True, 2, 70_000),
+    ],
+)
+def test_pictures_too_large_for_the_format_are_refused_at_once(tmp_path, name, alpha, width, height):
+    with pytest.raises(UserError, match=f"cannot hold {width} x {height} px, .* choose a folder of pictures"):
+        VideoWriter(tmp_path / name, Fraction(25), width, height, alpha=alpha)
+
+
+@pytest.mark.parametrize(("name", "width"), [("a.mp4", 16_383), ("a.webm", 65_534)])
+def test_the_largest_pictures_are_written(tmp_path, name, width):
+    write_video(tmp_path / name, [np.zeros((2, width, 3), np.uint8)], 25)
+    assert probe(tmp_path / name).width == width + width % 2
+
+
+def test_names_with_a_colon_are_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_clicks(tmp_path / "click.wav", 1, [0.5])
+    (tmp_path / "click.wav").rename("12:30.wav")
+    write_with_sound(Path("12:30.mp4"), Path("12:30.wav"), 1)
+    assert probe("12:30.mp4").has_audio
+    assert has_audio(Path("12:30.mp4"))
+    assert len(list(read_timed_frames("12:30.mp4"))) == 25
 
 
 def test_sound_that_cannot_be_read_is_one_sentence(tmp_path):

@@ -21,7 +21,7 @@ from megaportraits.animate.weights import find_weights, tensors_hash
 from megaportraits.config import AnimateOptions, Device, Precision
 from megaportraits.data.crop import SquareCrop, clip_crop
 from megaportraits.data.faces import FaceTracker, PersonMatte
-from megaportraits.data.pictures import read_picture
+from megaportraits.data.pictures import read_picture, rgb_array
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.tensors import Motion, mapped, stack
@@ -117,7 +117,7 @@ class Animator:
         Raises:
             UserError: an array of another kind, not a readable picture, or no face in it.
         """
-        picture = _checked(image) if isinstance(image, np.ndarray) else read_picture(image)
+        picture = rgb_array(image) if isinstance(image, np.ndarray) else read_picture(image)
         square = _head_square(picture, "the source picture" if isinstance(image, np.ndarray) else str(image))
         crop = square.cut(picture, self.size_px)
         fine = (matting or _person_matte)(square.cut(picture, max(_MATTE_NET_PX, self.size_px)))
@@ -230,14 +230,6 @@ class Animator:
             return stack([item for item in items if isinstance(item, Motion)])
         read, count = self.motion_of(crops), iter(range(len(crops)))
         return stack([item if isinstance(item, Motion) else _row(read, next(count)) for item in items])
-
-
-def _checked(picture: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "H W 3"]:
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise UserError(
-            f"a source picture of {picture.dtype} {picture.shape} came; give RGB as uint8 (height, width, 3)"
-        )
-    return np.ascontiguousarray(picture)
 
 
 def _row(motion: Motion, row: int) -> Motion:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
 from megaportraits.animate.background import Fill, background_plate, foreground, smooth_fill, to_bytes
 from megaportraits.animate.head_zone import face_points, removed, shown, smooth_step
@@ -58,9 +58,9 @@ def photo_layer(source: Source, net: Path | None, fill: Fill, cut_out: bool) -> 
     person = person_of(source.photo, net)
     near = person[place.region]
     near += zone * np.maximum(place.brought(source.matte) - near, 0)
-    reach = 2 * math.ceil(_STRIP * source.square.side) + 1
-    wide = cv2.dilate((near > _PERSON).astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach,) * 2))
-    gone = cv2.GaussianBlur(wide, (0, 0), reach / 6) * zone
+    reach = math.ceil(_STRIP * source.square.side)
+    wide = _widened(near > _PERSON, reach)
+    gone = cv2.GaussianBlur(wide, (0, 0), (2 * reach + 1) / 6) * zone
     hole = (wide * zone > 0).astype(np.float32)
     photo = source.photo[place.region].astype(np.float32) / 255
     without = photo + gone[..., None] * (fill(photo, hole) - photo)
@@ -75,6 +75,11 @@ def photo_layer(source: Source, net: Path | None, fill: Fill, cut_out: bool) -> 
     rgba = np.dstack([cv2.multiply(source.photo, alpha[..., None].repeat(3, -1), scale=1 / 255), alpha])
     rgba[place.region][..., :3] = to_bytes(without * near[..., None])
     return Layer(rgba, plate)
+
+
+def _widened(there: Bool[np.ndarray, "H W"], reach: int) -> Float[np.ndarray, "H W"]:
+    """1 up to `reach` pixels around a region, 0 elsewhere; as fast for a wide reach as for a short one."""
+    return (cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, 5) <= reach).astype(np.float32)
 
 
 def _without_person(

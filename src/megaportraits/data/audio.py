@@ -1,6 +1,7 @@
 """The driver's sound track, carried into the result a little ahead of the picture, in constant memory."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -49,7 +50,7 @@ def has_audio(path: Path) -> bool:
     Raises:
         UserError: there is no such file, or it is not a media file.
     """
-    with _reading(path), av.open(str(path)) as container:
+    with _reading(path), av.open(str(path.absolute())) as container:
         return bool(container.streams.audio)
 
 
@@ -75,7 +76,7 @@ class AudioTrack:
 
     def __init__(self, path: Path, output: OutputContainer, removed: Intervals = ()):
         self._path, self._output, self._removed = path, output, removed
-        self._input = av.open(str(path))
+        self._input = av.open(str(path.absolute()))
         source = self._input.streams.audio[0]
         self._starts_early = output.format.name in _WITH_EDIT_LISTS
         self._start = start_of(self._input)
@@ -137,19 +138,25 @@ class AudioTrack:
     def _continuous(self) -> Iterator[Float32[np.ndarray, "channels samples"]]:
         """The sound from time 0 on: gaps are silent, what overlaps is left out."""
         rate, position, start = self._stream.rate, 0, float(self._start)
-        resampler, tolerance = av.AudioResampler("fltp", self._stream.layout, rate), round(_TOLERANCE_S * rate)
+        tolerance = round(_TOLERANCE_S * rate)
         silence = np.zeros((self._stream.layout.nb_channels, rate), np.float32)
-        for frame in self._decoded():
-            late = 0 if frame.time is None else round((frame.time - start) * rate) - position
+        for time, new in self._resampled():
+            late = 0 if time is None else round((time - start) * rate) - position
             if position and abs(late) < tolerance:
                 late = 0
             for begin in range(0, late, rate):
                 yield silence[:, : late - begin]
-            pieces = [piece.to_ndarray() for piece in resampler.resample(frame)]
-            samples = np.concatenate([silence[:, :0], *pieces], axis=1)[:, max(0, -late) :]
+            samples = np.concatenate([silence[:, :0], *new], axis=1)[:, max(0, -late) :]
             position += max(0, late) + samples.shape[1]
             yield samples
-        yield from (piece.to_ndarray() for piece in resampler.resample(None))
+
+    def _resampled(self) -> Iterator[tuple[float | None, list[Float32[np.ndarray, "channels samples"]]]]:
+        """(Time in seconds, what the encoder takes); None after what came before. The form may change midway."""
+        for _, frames in itertools.groupby(self._decoded(), _form):
+            resampler = av.AudioResampler("fltp", self._stream.layout, self._stream.rate)
+            for frame in frames:
+                yield frame.time, [piece.to_ndarray() for piece in resampler.resample(frame)]
+            yield None, [piece.to_ndarray() for piece in resampler.resample(None)]
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         """All frames; damaged packets are left out unless all are."""
@@ -164,6 +171,10 @@ class AudioTrack:
             yield from frames
         if failure and not any_came:
             raise failure
+
+
+def _form(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 @contextlib.contextmanager

@@ -6,17 +6,19 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from megaportraits.errors import UserError
-from megaportraits.files import replacing
+from megaportraits.files import replacing, writing
 
 HEIC = (".heic", ".heif", ".hif")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", *HEIC)
 """Suffixes by which a file is taken for a picture."""
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 """Suffixes of pictures that can be written."""
+_MOST_PX = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+"""Longest side that a format can hold."""
 _BEHIND = (128, 128, 128)
 _UNREADABLE = (
     UnidentifiedImageError,
@@ -100,16 +102,36 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return plain.convert("RGB")
 
 
+def rgb_array(picture: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "H W 3"]:
+    """An array that a caller gave for a picture, contiguous.
+
+    Raises:
+        UserError: not RGB as uint8, or empty.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise UserError(f"a picture of {picture.dtype} {picture.shape} came; give RGB as uint8 (height, width, 3)")
+    return np.ascontiguousarray(picture)
+
+
 def write_picture(path: str | Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
     """Write RGB or RGBA as .png, .jpg or .webp, by the name; nothing is left of a failed attempt.
 
     Raises:
-        UserError: another suffix, transparency for .jpg, or a path that cannot be written.
+        UserError: another suffix, transparency for .jpg, too many pixels for the format, or a path that cannot be
+            written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
         raise UserError(f"{path} does not end in {', '.join(WRITABLE)}; choose an output name that does")
     if picture.shape[2] == 4 and suffix in (".jpg", ".jpeg"):
         raise UserError(f"{path} shall be transparent, which JPEG cannot be; choose a name that ends in .png or .webp")
-    with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, quality=95)
+    height, width = picture.shape[:2]
+    if max(height, width) > _MOST_PX.get(suffix, max(height, width)):
+        raise UserError(
+            f"{path} cannot hold {width} x {height} px, as {suffix} goes to {_MOST_PX[suffix]} px a side; choose a "
+            "name that ends in .png, or make the picture smaller"
+        )
+    with replacing(path) as temporary, writing(path):
+        encoded = io.BytesIO()  # Pillow itself does not notice when a disk is full in the middle of a JPEG
+        Image.fromarray(picture).save(encoded, Image.registered_extensions()[suffix], quality=95)
+        temporary.write_bytes(encoded.getvalue())

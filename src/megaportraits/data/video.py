@@ -55,7 +55,7 @@ class VideoInfo:
 def _opened(path: str | Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Open `path` and its first video stream; every failure inside the block becomes one sentence."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(Path(path).absolute())) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, av.VideoStream):
                 raise UserError(f"{path} has no picture track; give a video file")

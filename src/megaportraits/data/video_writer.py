@@ -32,6 +32,8 @@ class _Encoding:
     codec: Literal["libx264", "libvpx-vp9", "prores_ks"]
     pixels: str
     options: dict[str, str]
+    most_px: int = 65_534
+    """Longest side that codec and container can hold."""
 
 
 def _encoding(suffix: str, alpha: bool, crf: int) -> _Encoding:
@@ -43,7 +45,7 @@ def _encoding(suffix: str, alpha: bool, crf: int) -> _Encoding:
         )
     if alpha:
         return _Encoding("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16", "vendor": "apl0"})
-    return _Encoding("libx264", "yuv420p", {"crf": str(crf), "preset": "veryfast"})
+    return _Encoding("libx264", "yuv420p", {"crf": str(crf), "preset": "veryfast"}, most_px=16_384)
 
 
 def check_video(path: str | Path, alpha: bool) -> None:
@@ -82,7 +84,8 @@ class VideoWriter:
         cut_sound: end the sound with the picture, where it is longer.
 
     Raises:
-        UserError: unknown suffix, path is a folder or not writable, no frame was written, or the sound is damaged.
+        UserError: unknown suffix, too many pixels for the format, path is a folder or not writable, no frame was
+            written, or the sound is damaged.
     """
 
     def __init__(
@@ -102,6 +105,11 @@ class VideoWriter:
         self.path, self.fps = Path(path), Fraction(fps).limit_denominator(1_000_000)
         self.shape = (height, width, 4 if alpha else 3)
         self._encoding = _encoding(self.path.suffix.lower(), alpha, crf)
+        if max(width, height) > self._encoding.most_px:
+            raise UserError(
+                f"{path} cannot hold {width} x {height} px, as such a video goes to {self._encoding.most_px} px a "
+                "side; choose a folder of pictures, or make the pictures smaller"
+            )
         self._audio_from, self._removed, self._cut_sound = audio_from, removed, cut_sound
         self._convert = VideoReformatter()
         ticks = math.ceil(90_000 / self.fps.numerator)
@@ -113,7 +121,7 @@ class VideoWriter:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(replacing(self.path))
             stack.enter_context(_writing(self.path))
-            self._container = stack.enter_context(av.open(str(temporary), "w"))
+            self._container = stack.enter_context(av.open(str(temporary.absolute()), "w"))
             self._stream = self._video_stream()
             self._audio = None
             if self._audio_from is not None and has_audio(self._audio_from):

@@ -12,7 +12,8 @@ from megaportraits.animate.drivers import Driver, open_driver
 from megaportraits.animate.motion_file import SUFFIX
 from megaportraits.animate.tracking import DriverTrack, look_through
 from megaportraits.animate.weights import find_weights
-from megaportraits.checkpoint import read_json
+from megaportraits.checkpoint import read_facts
+from megaportraits.config import ModelConfig, from_dict
 from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.pictures import read_picture
 from megaportraits.doctor.closer import Look, compared_frames, look, look_closer, shown_frames, spread, strangeness
@@ -51,7 +52,7 @@ def doctor(
         raise UserError(f"{driver} holds motion only, no pictures; give the video that it was made of")
     if output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{output} does not end in .html; choose an output name that does")
-    crop_px = int(read_json(find_weights(weights) / "config.json")["model"]["size_px"])
+    crop_px = from_dict(ModelConfig, read_facts(find_weights(weights), "base")["model"]).size_px
     with replacing(output) as page:  # before the work: the folder may not be writable
         photo = [] if source is None else [photo_part(source, crop_px)]
         with open_driver(driver, seconds) as opened:

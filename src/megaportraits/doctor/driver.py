@@ -111,12 +111,12 @@ def _cuts(track: DriverTrack) -> Finding:
 
 def _several(track: DriverTrack) -> Finding:
     shares = [float(seen_frames(face).mean()) for face in track.faces]
-    others = [share for share in shares[1:] if share > _FEW]
-    if not others:
+    told = [(i, share) for i, share in enumerate(shares) if i == 0 or share > _FEW]
+    if len(told) == 1:
         return Finding("fine", "Only one face")
-    numbers = ", ".join(f"face {i} in {share:.0%} of the frames" for i, share in enumerate([shares[0], *others]))
+    numbers = ", ".join(f"face {i} in {share:.0%} of the frames" for i, share in told)
     advice = "The largest face drives; choose another by --face NUMBER, or --face all."
-    return Finding("note", f"{1 + len(others)} faces", numbers, advice)
+    return Finding("note", f"{len(told)} faces", numbers, advice)
 
 
 def _edges(track: DriverTrack, face: FaceTrack) -> Finding:
