@@ -211,7 +211,7 @@ def check_backdrop(spec: str | Path) -> None:
         raise UserError(f"there is no file {spec} for the background; give the path of a picture or video")
 
 
-def _blurred(plate: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def _blurred(plate: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
     """Small pictures are blurred, large ones made small for it: nothing fine is left to keep."""
     height, width = plate.shape[:2]
     scale = min(1.0, _BLURRED_PX / max(height, width))

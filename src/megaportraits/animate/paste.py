@@ -63,14 +63,16 @@ def photo_layer(source: Source, net: Path | None, fill: Fill, cut_out: bool) -> 
     gone = cv2.GaussianBlur(wide, (0, 0), (2 * reach + 1) / 6) * zone
     hole = (wide * zone > 0).astype(np.float32)
     photo = source.photo[place.region].astype(np.float32) / 255
-    without = photo + gone[..., None] * (fill(photo, hole) - photo)
+    neck = smooth_step(4 * (smooth_fill(near[..., None].repeat(3, -1), hole)[..., 0] - _NECK) + 0.5)
+    body = smooth_fill(photo, 1 - (near > 0.5) * (1 - hole))
+    behind = fill(photo, wide)
+    without = photo + gone[..., None] * (behind + neck[..., None] * (body - behind) - photo)
     if not cut_out:
         rgba = np.dstack([source.photo, np.full(person.shape, 255, np.uint8)])
         rgba[place.region][..., :3] = to_bytes(without)
         return Layer(rgba, source.photo)
     plate = _without_person(source.photo, person, fill)
-    neck = smooth_fill(near[..., None].repeat(3, -1), hole)[..., 0]
-    near += gone * (smooth_step(4 * (neck - _NECK) + 0.5) - near)
+    near += gone * (neck - near)
     alpha = to_bytes(person)
     rgba = np.dstack([cv2.multiply(source.photo, alpha[..., None].repeat(3, -1), scale=1 / 255), alpha])
     rgba[place.region][..., :3] = to_bytes(without * near[..., None])
