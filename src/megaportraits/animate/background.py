@@ -84,9 +84,8 @@ def foreground(painted: Float[np.ndarray, "S S 3"], matte: Float[np.ndarray, "S 
 def composite(
     painted: Float[np.ndarray, "S S 3"], matte: Float[np.ndarray, "S S"], plate: Float[np.ndarray, "S S 3"]
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """A picture that a model painted over grey, over `plate` instead: painted + (1 - matte) (plate - grey)."""
-    over = painted + (1 - matte[..., None]) * (plate - GREY)
-    return to_bytes(over)
+    """A picture that a model painted over grey, over `plate` instead, without a rim of grey."""
+    return to_bytes(foreground(painted, matte) + (1 - matte[..., None]) * plate)
 
 
 def to_bytes(picture: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
