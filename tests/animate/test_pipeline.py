@@ -231,7 +231,7 @@ def test_no_file_that_is_read_is_written(animator, driver, frames, tmp_path):
         {"driver": tmp_path / "frames", "output": tmp_path / "frames" / "0.png"},
         {"driver": tmp_path / "frames", "output": tmp_path / "frames"},
     ):
-        with pytest.raises(UserError, match="input|holds other files"):
+        with pytest.raises(UserError, match=r"input|holds other files"):
             animator.animate(SOURCE, progress=False, **request)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
