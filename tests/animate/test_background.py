@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from megaportraits.animate.background import background_plate, check_backdrop, foreground, open_backdrop
+from megaportraits.animate.background import (
+    background_plate,
+    check_backdrop,
+    foreground,
+    open_backdrop,
+    without_specks,
+)
 from megaportraits.data.video_writer import write_video
 from megaportraits.errors import UserError
 
@@ -26,6 +32,22 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("backdrop") / "levels.mp4"
     write_video(path, [np.full((32, 96, 3), level, np.uint8) for level in (40, 90, 140, 190)], 2)
     return path
+
+
+def test_specks_beside_the_person_are_removed():
+    matte = np.zeros((64, 64), np.float32)
+    matte[20:60, 20:44] = 1
+    matte[8:11, 8:11] = 1
+    painted = np.full((64, 64, 3), 0.5, np.float32)
+    painted[matte > 0] = (0.9, 0.1, 0.1)
+    clean, cut = without_specks(painted, matte)
+    assert cut[:16].max() == 0
+    assert np.allclose(clean[:16], 0.5)
+    assert (cut[20:60, 20:44] == 1).all()
+    assert np.allclose(clean[20:60, 20:44], (0.9, 0.1, 0.1))
+    whole, same = without_specks(clean, cut)
+    assert (same == cut).all()
+    assert (whole == clean).all()
 
 
 def test_source_is_the_plate_at_the_size_of_the_result():

@@ -18,6 +18,10 @@ from megaportraits.errors import UserError
 from megaportraits.tensors import GREY
 
 _WORDS = "source", "blur", "transparent"
+_PIECE = 0.05
+"""Where the matte is above this, there is a piece of the person."""
+_SPECK = 0.05
+"""Pieces smaller than this share of the largest one are faults of the model."""
 _PERSON = 0.02
 _MARGIN = 1 / 32
 """Width of the strip around the person that is filled too, in sides: hair and soft edges reach beyond the matte."""
@@ -79,6 +83,19 @@ def foreground(painted: Float[np.ndarray, "S S 3"], matte: Float[np.ndarray, "S 
     near = cv2.GaussianBlur(own * inside[..., None], (0, 0), reach) / np.maximum(weight, 1e-4)
     taken = np.clip(weight / _ENOUGH, 0, 1) * (1 - inside[..., None])
     return own + taken * (near * matte[..., None] - own)
+
+
+def without_specks(
+    painted: Float[np.ndarray, "S S 3"], matte: Float[np.ndarray, "S S"]
+) -> tuple[Float[np.ndarray, "S S 3"], Float[np.ndarray, "S S"]]:
+    """A painted person and matte without small pieces that do not touch the person; grey is where they were."""
+    count, labels, facts, _ = cv2.connectedComponentsWithStats((matte > _PIECE).astype(np.uint8))
+    area = facts[1:, cv2.CC_STAT_AREA]
+    small = 1 + np.flatnonzero(area < _SPECK * area.max(initial=0))
+    if count < 3 or len(small) == 0:
+        return painted, matte
+    kept = 1 - cv2.dilate(np.isin(labels, small).astype(np.float32), np.ones((5, 5)))
+    return GREY + kept[..., None] * (painted - GREY), kept * matte
 
 
 def composite(

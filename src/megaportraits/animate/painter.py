@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from megaportraits.animate.background import without_specks
 from megaportraits.animate.devices import Arithmetic, Batches, device_of, note
 from megaportraits.animate.regions import region_gain_field
 from megaportraits.config import Device, Precision
@@ -96,9 +97,9 @@ class Painter:
         there = mapped(motion, lambda t: t.to(self.device))
         prediction = self.arithmetic.finite(lambda: self._rendered(canonical, there, gains))
         rgb = prediction.rgb.permute(0, 2, 3, 1).cpu().numpy()
-        if prediction.matte is None:
-            return rgb, self._person_mattes(rgb)
-        return rgb, prediction.matte[:, 0].cpu().numpy()
+        mattes = self._person_mattes(rgb) if prediction.matte is None else prediction.matte[:, 0].cpu().numpy()
+        clean = [without_specks(*pair) for pair in zip(rgb, mattes, strict=True)]
+        return np.stack([picture for picture, _ in clean]), np.stack([matte for _, matte in clean])
 
     def _rendered(self, canonical: Canonical, motion: Motion, gains: RegionGains | None) -> Prediction:
         several = _spread(canonical, len(motion.expression))
