@@ -100,13 +100,6 @@ def test_theta_is_the_inverse_of_the_pose_matrix():
     torch.testing.assert_close(product, torch.eye(4)[None], atol=1e-6, rtol=0)
 
 
-def test_pose_from_theta_round_trip():
-    pose = pose_of(35, -20, 50, 1.3, (0.2, -0.3, 0.0), torch.float64)
-    found = geometry.pose_from_theta(geometry.theta(pose))
-    for name in ("rotation", "scale", "translation"):
-        torch.testing.assert_close(getattr(found, name), getattr(pose, name))
-
-
 @pytest.mark.parametrize("pose", [pose_of(yaw=35), pose_of(pitch=35), pose_of(roll=35), BENT])
 def test_warps_move_a_marked_voxel_as_the_pose_says(pose):
     head = torch.tensor([0.2, -0.25, -0.3])

@@ -100,15 +100,6 @@ def theta(pose: HeadPose) -> Float[Tensor, "B 4 4"]:
     return matrix
 
 
-def pose_from_theta(matrix: Float[Tensor, "B 4 4"]) -> HeadPose:
-    """The pose whose `theta` is `matrix`, its 3 x 3 part split by polar decomposition (B.6: pose mixing)."""
-    u, singular, vh = torch.linalg.svd(matrix[:, :3, :3])
-    rotation = (u @ vh).transpose(1, 2)
-    scale = 1 / singular.mean(-1)
-    translation = -scale[:, None] * (rotation @ matrix[:, :3, 3:]).squeeze(-1)
-    return HeadPose(rotation, scale, translation)
-
-
 def pixel_centres(size: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
     """(2 i + 1) / N - 1 for i in 0..N-1."""
     return (2 * torch.arange(size, device=device, dtype=dtype) + 1) / size - 1
