@@ -125,12 +125,13 @@ class MotionTrack:
         seen = tensors["present"].astype(bool)
         times = times_of(tensors["timestamps"])
         blank = _blank(len(seen), tensors["expression"].shape[1])
-        for values, name in zip(blank, _ARRAYS, strict=False):
+        for values, name in zip(blank, _MOTION, strict=True):
             values[seen] = tensors[name][seen]
         return cls(times, fps, *blank, seen, tensors["shot"], tensors["calm"], model)
 
 
-_ARRAYS = ("rotation", "scale", "translation", "expression", "present", "shot", "calm")
+_MOTION = ("rotation", "scale", "translation", "expression")
+_ARRAYS = (*_MOTION, "present", "shot", "calm")
 
 
 def _blank(count: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -41,7 +41,7 @@ class _Net:
         shapes = [node.shape for node in self._session.get_inputs()]
         fits = len(shapes) == len(inputs) and all(
             len(shape) == 4 and (shape[1] == channels or not isinstance(shape[1], int))
-            for shape, channels in zip(shapes, inputs, strict=False)
+            for shape, channels in zip(shapes, inputs, strict=True)
         )
         if not fits:
             raise UserError(f"the network {path} takes inputs of shapes {shapes}; give {wanted}")

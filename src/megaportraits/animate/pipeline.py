@@ -139,7 +139,7 @@ def _roles(
     if len(sources) > len(performances):
         note(f"{len(sources) - len(performances)} of {len(sources)} photos have no face to follow and are left out")
     roles = []
-    for source, performance in zip(sources, performances, strict=False):
+    for source, performance in zip(sources[: len(performances)], performances, strict=True):
         single = is_picture(output) and not options.preview
         part = _directed(performance.motion, source, options, moves=not single)
         if options.preview or single:

@@ -113,8 +113,9 @@ def both_ways(values: Sequence[Value], steps_s: Sequence[float], tuning: Tuning)
         steps_s: T - 1 times from each value to the next.
         tuning: of the group.
     """
-    velocities = [_difference(a, b) / s for a, b, s in zip(values, values[1:], steps_s, strict=False)]
-    cutoffs = [tuning.cutoff(v) for v in _there_and_back(velocities, [tuning.speed_hz] * len(steps_s), steps_s[1:])]
+    velocities = [_difference(a, b) / s for a, b, s in zip(values[:-1], values[1:], steps_s, strict=True)]
+    calm = [tuning.speed_hz] * (len(steps_s) - 1)
+    cutoffs = [tuning.cutoff(v) for v in _there_and_back(velocities, calm, steps_s[1:])]
     return _there_and_back(values, cutoffs, steps_s)
 
 
@@ -129,7 +130,7 @@ def noise(expression: Float[np.ndarray, "T Z"], shot: np.ndarray) -> float:
 
 
 def _there_and_back(values: Sequence[Value], cutoffs: Sequence[float], steps_s: Sequence[float]) -> list[Value]:
-    weights = [_weight(c, s) for c, s in zip(cutoffs, steps_s, strict=False)]
+    weights = [_weight(c, s) for c, s in zip(cutoffs, steps_s, strict=True)]
     return _low_pass(_low_pass(values, weights)[::-1], weights[::-1])[::-1]
 
 
