@@ -1,5 +1,6 @@
 """The two stages: they learn, their terms reach the right weights, their checkpoints start the next stage."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from PIL import Image
 from runs import Repeated, logged, make_stage, make_trainer, read_state
 
 from megaportraits.checkpoint import read_model
+from megaportraits.config import MODEL_PRESETS
 from megaportraits.errors import UserError
 from megaportraits.losses.contrastive import cycle_loss
+from megaportraits.models.blocks import folded_state
 from megaportraits.tensors import Pair
 from megaportraits.training import base, pose
 
@@ -242,6 +245,20 @@ def test_a_warm_restart_takes_weights_but_not_the_step(base_config, pose_config,
     first = Path(pose_config.output) / "step-1"
     again = make_stage(replace(pose_config, start_from=str(first)))
     assert torch.equal(again.generator.head.weight, read_state(first)["generator/head.weight"])
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_a_run_starts_from_weights_for_use(base_config, tmp_path, spectral, monkeypatch):
+    """Folded weights become raw ones that mean the same; spectral norms, estimated anew, are a little different."""
+    monkeypatch.setitem(MODEL_PRESETS, "tiny", replace(MODEL_PRESETS["tiny"], spectral_norm=spectral))
+    done = make_trainer(base_config).run()
+    shutil.rmtree(done / "state")
+    again = make_stage(replace(base_config, pose="", start_from=str(done), output=str(tmp_path / "second")))
+    wanted, found = read_model(done, "base")[1], folded_state(again.generator.eval())
+    assert wanted.keys() == found.keys()
+    for name, tensor in wanted.items():
+        away = (found[name] - tensor).norm() / tensor.float().norm().clamp(min=1e-6)
+        assert away < (0.1 if spectral else 2e-3), name
 
 
 def test_networks_that_begin_anew_are_not_taken_over(base_config, tmp_path):

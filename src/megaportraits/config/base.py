@@ -112,7 +112,7 @@ class BaseTraining:
     anew: tuple[Literal["warp_source", "warp_driver"], ...] = ()
     """Networks of --start-from that are not taken over but begin again."""
     start_from: str = ""
-    """Warm restart: training checkpoint of an earlier leg (weights only, fresh optimiser)."""
+    """Warm restart: checkpoint of an earlier leg, or weights for use (weights only, fresh optimiser)."""
     batch: int = 24
     """Sources in a batch."""
     drivers_per_source: int = 1

@@ -169,7 +169,7 @@ class EnhanceTraining:
     halves: Literal["both", "supervised", "unsupervised"] = "both"
     """Halves of the training: two views of one photo (L_GAN, L_MAE), another person as driver (L_adv^c, L_cyc^c)."""
     start_from: str = ""
-    """Warm restart: training checkpoint of an earlier leg (weights only, fresh optimiser)."""
+    """Warm restart: checkpoint of an earlier leg, or weights for use (weights only, fresh optimiser)."""
     batch: int = 16
     """Sources in a batch."""
     weights: EnhanceWeights = field(default_factory=EnhanceWeights)

@@ -62,6 +62,19 @@ def folded_state(module: nn.Module) -> dict[str, Tensor]:
     return state
 
 
+def unfolded_state(module: nn.Module, folded: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Inverse of `folded_state`: what `module.state_dict` must be for its weights to have the folded values.
+
+    Standardised weights are standardised again to themselves; estimates of spectral norms are those of `module`.
+    """
+    own = module.state_dict()
+    state = {name: tensor for name, tensor in own.items() if ".parametrizations.weight.0." in name}
+    for name, tensor in folded.items():
+        raw = f"{name.removesuffix('.weight')}.parametrizations.weight.original"
+        state[raw if raw in own else name] = tensor
+    return state
+
+
 def group_norm(channels: int) -> nn.GroupNorm:
     """GroupNorm with the largest number of groups that divides the channels and is at most 32."""
     return nn.GroupNorm(_groups(channels), channels)

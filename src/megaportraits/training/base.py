@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from megaportraits import geometry
-from megaportraits.checkpoint import read_model, read_tensors
+from megaportraits.checkpoint import read_model
 from megaportraits.config import DISCRIMINATOR_PRESETS, BaseTraining, preset
 from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
@@ -33,6 +33,7 @@ from megaportraits.training.critics import Critics
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, checkpoints, train
 from megaportraits.training.sources import Sources
+from megaportraits.training.warm_start import start_discriminator, start_generator
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,8 @@ class BaseStage:
         if checkpoints(Path(config.output)):
             return  # the run goes on from its own weights
         if config.start_from:
-            state = Path(config.start_from) / "state"
-            kept = self.generator.state_dict()
-            tensors = read_tensors(state / "generator.safetensors")
-            tensors |= {name: kept[name] for name in tensors.keys() & kept.keys() if name.split(".")[0] in config.anew}
-            checked_load(self.generator, tensors, state)
-            if self.discriminator is not None and (state / "discriminator.safetensors").is_file():
-                checked_load(self.discriminator, read_tensors(state / "discriminator.safetensors"), state)
+            start_generator(self.generator, config.start_from, "base", config.anew)
+            start_discriminator(self.discriminator, config.start_from)
         if config.pose:
             _, tensors = read_model(config.pose, "pose")
             checked_load(self.generator.motion_encoder.pose, tensors, config.pose)

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from megaportraits.checkpoint import read_tensors
 from megaportraits.config import ENHANCER_DISCRIMINATORS, EnhanceTraining, enhancer_preset
 from megaportraits.data.views import PhotoStore, ViewDataset, Views
 from megaportraits.errors import UserError
@@ -22,12 +21,13 @@ from megaportraits.losses.cycle import low_resolution_cycle_loss, mae_loss
 from megaportraits.losses.feature_matching import feature_matching_loss
 from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import load_frozen
-from megaportraits.models.base import BaseModel, checked_load
+from megaportraits.models.base import BaseModel
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.models.enhancer import Enhancer, doubled
 from megaportraits.tensors import Prediction, over_grey, stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, checkpoints, train
+from megaportraits.training.warm_start import start_discriminator, start_generator
 
 
 class EnhanceStage:
@@ -74,10 +74,8 @@ class EnhanceStage:
     def _load_weights(self) -> None:
         if checkpoints(Path(self.config.output)) or not self.config.start_from:
             return  # a run that is there goes on from its own weights
-        state = Path(self.config.start_from) / "state"
-        checked_load(self.generator, read_tensors(state / "generator.safetensors"), state)
-        if self.discriminator is not None and (state / "discriminator.safetensors").is_file():
-            checked_load(self.discriminator, read_tensors(state / "discriminator.safetensors"), state)
+        start_generator(self.generator, self.config.start_from, "enhancer")
+        start_discriminator(self.discriminator, self.config.start_from)
 
     def dataset(self, length: int) -> ViewDataset:
         return ViewDataset(self.store, self.config, self.result_px, length)
