@@ -140,6 +140,36 @@ def test_each_half_trains_alone(config, halves, terms, judges):
     assert lines[-1]["skipped_steps"] == 0
 
 
+def test_patches_are_the_same_square_of_the_base_picture_and_of_the_truth(config):
+    """Where half of the truth is the base picture, it is so in the patch, wherever that lies."""
+    stage = EnhanceStage(replace(config, patch_px=32))
+    assert stage._window().side == 32
+    stage.result_px = 128
+    ramp = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
+    both = 0.5 * (ramp + ramp.transpose(2, 3))
+    low = Prediction(F.avg_pool2d(both, 2), torch.ones(1, 1, 64, 64))
+    places = set()
+    for step in range(6):
+        torch.manual_seed(step)
+        window = stage._window()
+        small, large = window.of_low(low), window.of_high(both)
+        assert small.rgb.shape == (1, 3, 32, 32)
+        assert small.matte.shape == (1, 1, 32, 32)
+        torch.testing.assert_close(F.avg_pool2d(large, 2), small.rgb)
+        places.add((window.top, window.left))
+    assert len(places) > 1
+
+
+def test_a_run_on_patches_trains_and_refuses_patches_beyond_the_picture(config):
+    small = replace(config, preset="enhancer-tiny", size_px=32, patch_px=32, loop=replace(LOOP, steps=1))
+    trainer_of(EnhanceStage(small)).run()
+    assert logged(config.output)[-1]["skipped_steps"] == 0
+    with pytest.raises(UserError, match="patch_px is 64, but the base model's pictures have 32 px"):
+        EnhanceStage(replace(config, patch_px=64))
+    with pytest.raises(UserError, match="multiple of 32"):
+        replace(config, patch_px=48)
+
+
 def test_terms_without_weight_are_not_computed(config):
     stage = EnhanceStage(replace(config, weights=EnhanceWeights(adversarial=0.0, cross_adversarial=0.0)))
     assert stage.discriminator is None

@@ -172,6 +172,9 @@ class EnhanceTraining:
     """Warm restart: checkpoint of an earlier leg, or weights for use (weights only, fresh optimiser)."""
     batch: int = 16
     """Sources in a batch."""
+    patch_px: int = 0
+    """Enhance and judge a square of this side of each picture of the base model, at a random place; 0 takes the whole
+    picture (ours: a step costs less, so that there are more of them)."""
     weights: EnhanceWeights = field(default_factory=EnhanceWeights)
     views: ViewConfig = field(default_factory=ViewConfig)
     perceptual: Literal["vgg19", "squeezenet1_0", "squeezenet1_1"] = "vgg19"
@@ -189,9 +192,11 @@ class EnhanceTraining:
 
     def __post_init__(self):
         at_least(self, 1, "batch", "perceptual_scales")
-        at_least(self, 0, "size_px", "photo_px")
+        at_least(self, 0, "size_px", "photo_px", "patch_px")
         if self.size_px % 32:
             raise UserError(f"size_px is {self.size_px}; it must be a multiple of 32: choose 128, 256 or 512")
+        if self.patch_px % 32:
+            raise UserError(f"patch_px is {self.patch_px}; it must be a multiple of 32: choose 64, 96 or 128, or 0")
         if not 0 <= self.stills_share <= 1:
             raise UserError(f"stills_share is {self.stills_share}; give a number from 0 to 1")
         weights = self.weights

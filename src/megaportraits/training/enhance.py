@@ -5,6 +5,7 @@ Supervised half: source and driver are two views of one photo, so the driver is 
 person's photo drives; a second discriminator, whose real samples are photos, and the cycle at low resolution (9).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,25 @@ from megaportraits.training.loop import Terms, checkpoints, train
 from megaportraits.training.warm_start import start_discriminator, start_generator
 
 
+@dataclass(frozen=True)
+class _Window:
+    """A square of the base model's pictures, in their pixels, and the same square of pictures of twice the size."""
+
+    top: int
+    left: int
+    side: int
+
+    def of_low(self, low: Prediction) -> Prediction:
+        return Prediction(self._cut(low.rgb, 1), None if low.matte is None else self._cut(low.matte, 1))
+
+    def of_high(self, high: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 h w"]:
+        return self._cut(high, 2)
+
+    def _cut(self, picture: Tensor, scale: int) -> Tensor:
+        rows, columns = (slice(scale * start, scale * (start + self.side)) for start in (self.top, self.left))
+        return picture[..., rows, columns]
+
+
 class EnhanceStage:
     """Networks, data and losses of stage two."""
 
@@ -41,6 +61,11 @@ class EnhanceStage:
             raise UserError("no base model came; give --base (a checkpoint of `train base`)")
         self.base = BaseModel.load(config.base)
         self.result_px = 2 * (config.size_px or self.base.config.size_px)
+        if config.patch_px > self.result_px // 2:
+            raise UserError(
+                f"patch_px is {config.patch_px}, but the base model's pictures have {self.result_px // 2} px; "
+                "give a smaller patch, or 0 for whole pictures"
+            )
         self.generator = Enhancer(enhancer_preset(config.preset))
         self.discriminator = self._judges()
         self.perceptual = (
@@ -89,12 +114,22 @@ class EnhanceStage:
     def generator_terms(self, batch: Views, step: int) -> Terms:
         same, cross = self._base_pictures(batch)
         self._last.clear()
+        window = self._window()
         terms: Terms = {}
         if same is not None:
-            terms |= self._supervised_terms(same, over_grey(batch.driver, batch.driver_matte))
+            wanted = over_grey(batch.driver, batch.driver_matte)
+            terms |= self._supervised_terms(window.of_low(same), window.of_high(wanted))
         if cross is not None:
-            terms |= self._unsupervised_terms(cross, over_grey(batch.source, batch.source_matte))
+            photos = over_grey(batch.source, batch.source_matte)
+            terms |= self._unsupervised_terms(window.of_low(cross), window.of_high(photos))
         return terms
+
+    def _window(self) -> "_Window":
+        """Where pictures are enhanced in this step: the loop seeds PyTorch by (seed, step)."""
+        whole_px = self.result_px // 2
+        side = self.config.patch_px or whole_px
+        top, left = torch.randint(whole_px - side + 1, (2,)).tolist()
+        return _Window(top, left, side)
 
     @torch.no_grad()
     def _base_pictures(self, batch: Views) -> tuple[Prediction | None, Prediction | None]:
