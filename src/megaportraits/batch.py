@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from megaportraits.animate.animator import Animator
-from megaportraits.animate.command import animate
+from megaportraits.animate.command import animate, load_animator
 from megaportraits.animate.devices import leave_a_core
 from megaportraits.animate.pipeline import animate_files
 from megaportraits.animate.request import check_request
-from megaportraits.animate.weights import find_weights
+from megaportraits.animate.weights import find_weights, shipped_weights
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import AnimateConfig, AnimateOptions, BatchConfig
 from megaportraits.errors import UserError
@@ -41,14 +41,14 @@ def batch(config: BatchConfig) -> None:
     """Animate many photos by many drivers, from a table; what is done is not done again."""
     jobs, failed = read_jobs(config)
     leave_a_core()
-    weights = find_weights(config.weights)
-    animator = Animator.load(weights, config.device, config.precision)
+    animator = load_animator(config)
+    models = _models(config, animator)
     done = read_json(config.output / _DONE) if (config.output / _DONE).is_file() else {}
     for number, job in enumerate(jobs, 1):
         name, wanted = str(job.config.output.relative_to(config.output)), job.config
         print(f"[{number}/{len(jobs)}] {name}", file=sys.stderr)
         try:
-            made_of = _made_of(wanted, weights)
+            made_of = _made_of(wanted, models)
             if done.get(name) == made_of and wanted.output.exists():
                 continue
             print(animate_files(animator, wanted.source, wanted.driver, wanted.output, wanted.options()))
@@ -163,7 +163,15 @@ def _files(folder: Path, text: str) -> list[Path]:
     return [folder / path for path in found]
 
 
-def _made_of(config: AnimateConfig, weights: Path) -> str:
+def _models(config: BatchConfig, animator: Animator) -> str:
+    """A fingerprint of the networks and of the size of the results."""
+    folders = [find_weights(config.weights)]
+    if animator.size_px > animator.base_px:
+        folders.append(Path(config.enhancer) if config.enhancer else shipped_weights("enhancer"))
+    return " ".join([str(animator.size_px), *(file_hash(folder / "model.safetensors") for folder in folders)])
+
+
+def _made_of(config: AnimateConfig, models: str) -> str:
     """A fingerprint of everything that a result depends on."""
     options = config.options()
     named = [
@@ -174,8 +182,9 @@ def _made_of(config: AnimateConfig, weights: Path) -> str:
         options.plate_net,
         Path(options.background),
     ]
-    digest = hashlib.sha256(json.dumps({f.name: str(getattr(options, f.name)) for f in fields(options)}).encode())
-    for path in [weights / "model.safetensors", *named]:
+    settings = {f.name: str(getattr(options, f.name)) for f in fields(options)}
+    digest = hashlib.sha256(f"{models} {json.dumps(settings)}".encode())
+    for path in named:
         inside = sorted(path.iterdir()) if path and path.is_dir() else [path]
         for file in inside:
             digest.update((file_hash(file) if file and file.is_file() else "-").encode())

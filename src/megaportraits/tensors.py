@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Bundle = TypeVar("Bundle")
-"""A dataclass of this module, or a tensor."""
+"""A dataclass of this module, a tensor, or None for a part that is missing."""
 
 
 GREY = 0.5
@@ -114,6 +114,8 @@ class Pair:
 
 def mapped(bundle: Bundle, function: Callable[[Tensor], Tensor]) -> Bundle:
     """Apply `function` to every tensor of a (nested) bundle."""
+    if bundle is None:
+        return bundle
     if isinstance(bundle, Tensor):
         return cast(Bundle, function(bundle))
     names = [f.name for f in fields(cast(Any, bundle))]
@@ -123,6 +125,8 @@ def mapped(bundle: Bundle, function: Callable[[Tensor], Tensor]) -> Bundle:
 def stack(bundles: Sequence[Bundle]) -> Bundle:
     """Concatenate equal bundles along the batch axis."""
     first = bundles[0]
+    if first is None:
+        return first
     if isinstance(first, Tensor):
         return cast(Bundle, torch.cat(cast(list[Tensor], bundles)))
     names = [f.name for f in fields(cast(Any, first))]

@@ -15,15 +15,17 @@ from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 
 from megaportraits.animate.background import background_plate, composite
+from megaportraits.animate.enlarge import doublings
 from megaportraits.animate.painter import Painter, RegionGains, open_painter
 from megaportraits.animate.source import Source, read_source, write_source
-from megaportraits.animate.weights import find_weights, tensors_hash
+from megaportraits.animate.weights import find_weights, shipped_weights, tensors_hash
 from megaportraits.config import AnimateOptions, Device, Precision
 from megaportraits.data.crop import SquareCrop, clip_crop
 from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.pictures import read_picture, rgb_array
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
+from megaportraits.models.enhancer import Enhancer
 from megaportraits.tensors import Motion, mapped, stack
 
 if TYPE_CHECKING:
@@ -52,20 +54,26 @@ class Animator:
 
     @classmethod
     def load(
-        cls, weights: str | Path | None = None, device: Device = "auto", precision: Precision = "auto"
-    ) -> "Animator":
+        cls, weights: str | Path | None = None, device: Device = "auto", precision: Precision = "auto",
+        resolution: int = 0, enhancer: str | Path | None = None,
+    ) -> "Animator":  # fmt: skip
         """Load a model for use.
 
         Args:
             weights: checkpoint folder, preset, or OWNER/NAME of a hub; None for the weights of the package.
             device: where to compute; auto takes a GPU where there is one that works.
             precision: numbers of the networks; auto takes fp16 on a GPU, and safer ones where that fails.
+            resolution: side of the results in pixels: the model's own (0 stands for it), or 2, 4 or 8 times that,
+                which the enhancer makes.
+            enhancer: checkpoint folder of `train enhance`; None for the enhancer of the package.
 
         Raises:
-            UserError: no such weights, damaged ones, or no such device.
+            UserError: no such weights, damaged ones, no such device, or no such resolution.
         """
-        animator = cls.__new__(cls)
-        animator._use(open_painter(BaseModel.load(find_weights(weights)), device, precision))
+        animator, model = cls.__new__(cls), BaseModel.load(find_weights(weights))
+        times = doublings(model.config.size_px, resolution)
+        behind = Enhancer.load(enhancer or shipped_weights("enhancer")) if times else None
+        animator._use(open_painter(model, device, precision, behind, times))
         return animator
 
     def _use(self, painter: Painter) -> None:
@@ -73,7 +81,10 @@ class Animator:
         self._source: Source | None = None
         self.model = painter.model
         self.device = painter.device
+        self.base_px = painter.base_px
+        """Side of the pictures that the model sees."""
         self.size_px = painter.size_px
+        """Side of the results."""
 
     @property
     def precision(self) -> Precision:
@@ -119,11 +130,11 @@ class Animator:
         """
         picture = rgb_array(image) if isinstance(image, np.ndarray) else read_picture(image)
         square = _head_square(picture, "the source picture" if isinstance(image, np.ndarray) else str(image))
-        crop = square.cut(picture, self.size_px)
+        crop, seen = (square.cut(picture, side) for side in (self.size_px, self.base_px))
         fine = (matting or _person_matte)(square.cut(picture, max(_MATTE_NET_PX, self.size_px)))
-        matte = np.array(Image.fromarray(fine).resize((self.size_px, self.size_px), Image.Resampling.BOX))
+        matte = _reduced(fine, self.size_px)
         plate = background_plate(crop, square.mirrored(matte, picture.shape[:2]))
-        return Source(picture, square, crop, matte, plate, *self._painter.canonical(crop, matte))
+        return Source(picture, square, crop, matte, plate, *self._painter.canonical(seen, _reduced(fine, self.base_px)))
 
     def set_source(self, image: Shaped[np.ndarray, "..."] | str | Path, matting: Matting | None = None) -> Source:
         """`prepare` a picture and make it the current source.
@@ -146,9 +157,9 @@ class Animator:
         """Read what `save_source` wrote, and make it the current source.
 
         Raises:
-            UserError: no such file, a damaged one, or one made with other weights.
+            UserError: no such file, a damaged one, or one made with other weights or at another resolution.
         """
-        source = read_source(Path(path), self.model.config, self._whole_hash)
+        source = read_source(Path(path), self.model.config, self._whole_hash, self.size_px)
         source = replace(source, canonical=mapped(source.canonical, lambda t: t.to(self.device)))
         self._source = source
         return source
@@ -234,6 +245,10 @@ class Animator:
 
 def _row(motion: Motion, row: int) -> Motion:
     return mapped(motion, lambda tensor: tensor[row : row + 1])
+
+
+def _reduced(matte: Float[np.ndarray, "H W"], side_px: int) -> Float[np.ndarray, "S S"]:
+    return np.array(Image.fromarray(matte).resize((side_px, side_px), Image.Resampling.BOX))
 
 
 def _person_matte(crop: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W"]:

@@ -8,7 +8,7 @@ from megaportraits.animate.motion_file import SUFFIX
 from megaportraits.animate.pipeline import animate_files
 from megaportraits.animate.request import check_request
 from megaportraits.animate.stopwatch import Stopwatch
-from megaportraits.config import AnimateConfig, MotionExtract
+from megaportraits.config import AnimateConfig, EnlargeConfig, MotionExtract
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
 
@@ -18,8 +18,13 @@ def animate(config: AnimateConfig) -> None:
     options = config.options()
     check_request(config.source, config.driver, config.output, options)
     leave_a_core()
-    animator = Animator.load(config.weights, config.device, config.precision)
+    animator = load_animator(config)
     print(animate_files(animator, config.source, config.driver, config.output, options))
+
+
+def load_animator(config: EnlargeConfig) -> Animator:
+    """The model that a command asks for."""
+    return Animator.load(config.weights, config.device, config.precision, config.resolution, config.enhancer)
 
 
 def extract_motion(config: MotionExtract) -> None:

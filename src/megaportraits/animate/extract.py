@@ -53,7 +53,7 @@ def extract(
     for first, batch in _batches(shown(frames, "reading motion", len(seen.times_s), progress)):
         with clock.stage("motion"):
             for track, found in zip(crops, motions, strict=True):
-                cut = [track.at(first + i).cut(frame, animator.size_px) for i, frame in enumerate(batch)]
+                cut = [track.at(first + i).cut(frame, animator.base_px) for i, frame in enumerate(batch)]
                 found.append(animator.motion_of(cut))
     return [
         Performance(_track(seen, seen.faces[number], stack(found), driver, animator.model_hash), track)

@@ -1,4 +1,4 @@
-"""The model on a device: pictures in, pictures out, in batches, by arithmetic that can be trusted there."""
+"""The models on a device: pictures in, pictures out, in batches, by arithmetic that can be trusted there."""
 
 import threading
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from megaportraits.animate.background import without_specks
 from megaportraits.animate.devices import Arithmetic, Batches, device_of, note
+from megaportraits.animate.enlarge import Enlarger
 from megaportraits.animate.regions import region_gain_field
 from megaportraits.config import Device, Precision
 from megaportraits.data.crop import SquareCrop
@@ -21,6 +22,7 @@ from megaportraits.data.faces import PersonMatte
 from megaportraits.data.pictures import read_picture
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
+from megaportraits.models.enhancer import Enhancer
 from megaportraits.tensors import Canonical, Motion, Prediction, mapped, stack
 
 _BATCH = {"cpu": 4, "mps": 4, "cuda": 8}
@@ -43,13 +45,21 @@ class RegionGains:
 
 
 class Painter:
-    """A model on its device. Safe to use from several threads."""
+    """A model on its device, and the enhancer behind it where there is one. Safe to use from several threads."""
 
-    def __init__(self, model: BaseModel, device: torch.device, precision: Precision = "auto"):
+    def __init__(
+        self, model: BaseModel, device: torch.device, precision: Precision = "auto",
+        enhancer: Enhancer | None = None, times: int = 0,
+    ):  # fmt: skip
+        """The model and, where `times` is not 0, the enhancer that doubles its pictures so often."""
         self.model = model.to(device)
         self.device = device
-        self.size_px = model.config.size_px
+        self.base_px = model.config.size_px
+        """Side of what the model sees."""
+        self.size_px = self.base_px * 2**times
+        """Side of the results."""
         self.arithmetic = Arithmetic(device, precision)
+        self._enlarger = Enlarger(enhancer.to(device), times, self.arithmetic) if enhancer and times else None
         self.batches = Batches(_BATCH[device.type])
         self._person: PersonMatte | None = None
         self._lock = threading.Lock()
@@ -66,7 +76,7 @@ class Painter:
 
     @torch.inference_mode()
     def canonical(self, crop: UInt8[np.ndarray, "S S 3"], matte: Float[np.ndarray, "S S"]) -> tuple[Canonical, Motion]:
-        """What the model keeps of a source (on the device), and the source's own motion (on the CPU)."""
+        """What the model keeps of a source of its size (on the device), and the source's own motion (on the CPU)."""
         image, mask = self.images([crop]), torch.from_numpy(matte)[None, None].to(self.device)
 
         def compute() -> tuple[Canonical, Motion]:
@@ -80,7 +90,7 @@ class Painter:
     def paint(
         self, canonical: Canonical, motion: Motion, gains: RegionGains | None = None
     ) -> tuple[Float[np.ndarray, "B S S 3"], Float[np.ndarray, "B S S"]]:
-        """A source in B motions: RGB in [0, 1] over grey, and the person in [0, 1]."""
+        """A source in B motions, at the results' size: RGB in [0, 1] over grey, and the person in [0, 1]."""
         parts = self.batches.over(
             len(motion.expression), lambda rows: self._part(canonical, mapped(motion, lambda t: t[rows]), gains)
         )
@@ -89,23 +99,30 @@ class Painter:
 
     def images(self, crops: Sequence[UInt8[np.ndarray, "H W 3"]]) -> Float[Tensor, "B 3 S S"]:
         """Square crops of any size as the model sees them."""
-        size = self.size_px
+        size = self.base_px
         right = [c if len(c) == size else SquareCrop(0.0, 0.0, float(len(c))).cut(c, size) for c in crops]
         return torch.from_numpy(np.stack(right)).to(self.device).permute(0, 3, 1, 2).float() / 255
 
     def _part(self, canonical: Canonical, motion: Motion, gains: RegionGains | None) -> tuple[np.ndarray, np.ndarray]:
         there = mapped(motion, lambda t: t.to(self.device))
-        prediction = self.arithmetic.finite(lambda: self._rendered(canonical, there, gains))
+        prediction = self._without_specks(self.arithmetic.finite(lambda: self._rendered(canonical, there, gains)))
+        if self._enlarger is not None:
+            prediction = self._enlarger(prediction)
+        assert prediction.matte is not None
+        return prediction.rgb.permute(0, 2, 3, 1).cpu().numpy(), prediction.matte[:, 0].cpu().numpy()
+
+    def _without_specks(self, prediction: Prediction) -> Prediction:
+        """The prediction with a matte, of MediaPipe's net where the model paints none, and without stray pieces."""
         rgb = prediction.rgb.permute(0, 2, 3, 1).cpu().numpy()
         mattes = self._person_mattes(rgb) if prediction.matte is None else prediction.matte[:, 0].cpu().numpy()
-        clean = [without_specks(*pair) for pair in zip(rgb, mattes, strict=True)]
-        return np.stack([picture for picture, _ in clean]), np.stack([matte for _, matte in clean])
+        pictures, clean = zip(*(without_specks(*pair) for pair in zip(rgb, mattes, strict=True)), strict=True)
+        both = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.from_numpy(np.stack(clean))[:, None]
+        return mapped(Prediction(*both), lambda picture: picture.to(self.device))
 
     def _rendered(self, canonical: Canonical, motion: Motion, gains: RegionGains | None) -> Prediction:
         several = _spread(canonical, len(motion.expression))
         offsets = None if gains is None else self._mixed(canonical, motion, gains)
-        prediction = self.model.render(several, motion, offsets)
-        return Prediction(prediction.rgb.float(), None if prediction.matte is None else prediction.matte.float())
+        return mapped(self.model.render(several, motion, offsets), _plain)
 
     def _mixed(self, canonical: Canonical, motion: Motion, gains: RegionGains) -> Float[Tensor, "B 3 d h w"]:
         """The driver's offsets with gains by region: neutral + gain (offsets - neutral)."""
@@ -122,14 +139,16 @@ class Painter:
             return np.stack([self._person.matte(picture) for picture in pictures])
 
 
-def open_painter(model: BaseModel, device: Device, precision: Precision) -> Painter:
+def open_painter(
+    model: BaseModel, device: Device, precision: Precision, enhancer: Enhancer | None = None, times: int = 0
+) -> Painter:
     """The model on the device, with the fastest numbers up to `precision` that paint a fixed picture rightly there.
 
     Raises:
         UserError: there is no such device, or the model cannot compute on it.
     """
     place = device_of(device)
-    painter = Painter(model, place, precision)
+    painter = Painter(model, place, precision, enhancer, times)
     if place.type == "cpu" and painter.arithmetic.precision == "fp32":
         return painter
     try:
@@ -139,7 +158,7 @@ def open_painter(model: BaseModel, device: Device, precision: Precision) -> Pain
             reason = str(error).strip().split("\n")[0].rstrip(".")
             raise UserError(f"the model cannot compute on {place.type} ({reason}); choose --device cpu") from error
         note(f"{place.type} cannot compute this model; going on with the CPU")
-        return Painter(model, torch.device("cpu"), "fp32")
+        return Painter(model, torch.device("cpu"), "fp32", enhancer, times)
     return painter
 
 
@@ -147,7 +166,7 @@ def _probe(painter: Painter) -> None:
     """Paint a picture in fp32 and in the wanted numbers; fall back until they agree."""
     with resources.as_file(resources.files("megaportraits")) as package:
         image = Image.fromarray(read_picture(Path(package) / "demo" / "source.png"))
-    crop = np.asarray(image.resize((painter.size_px, painter.size_px), Image.Resampling.BICUBIC))
+    crop = np.asarray(image.resize((painter.base_px, painter.base_px), Image.Resampling.BICUBIC))
     wanted = painter.arithmetic.precision
     painter.arithmetic.precision = "fp32"
     right = _painted_itself(painter, crop)

@@ -27,6 +27,7 @@ from megaportraits.animate.preview import ContactSheet, preview_frames
 from megaportraits.animate.progress import shown
 from megaportraits.animate.request import check_request, is_motion_file, photos_of
 from megaportraits.animate.source import Source
+from megaportraits.animate.steady import SteadyDetail
 from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.config import AnimateOptions
 from megaportraits.errors import UserError
@@ -68,6 +69,8 @@ class _Role:
     part: Part
     crops: CropTrack | None
     compositor: Compositor
+    steady: SteadyDetail | None
+    """Filters what the enhancer added, where it is in use."""
 
 
 def animate_files(
@@ -148,7 +151,9 @@ def _roles(
             painted, matte = animator.paint(source.motion, source)
             compositor = stack.enter_context(Compositor(source, options, (painted[0], matte[0])))
         beside = source.photo if options.paste_back else source.crop
-        roles.append(_Role(source, beside, part, performance.crops, compositor))
+        filtered = options.steady > 0 and animator.size_px > animator.base_px and not options.preview
+        steady = SteadyDetail(options.steady, animator.base_px) if filtered else None
+        roles.append(_Role(source, beside, part, performance.crops, compositor, steady))
     return roles
 
 
@@ -190,6 +195,8 @@ def _painted(
     """Pictures and mattes of some frames, and the head pose of each."""
     motion = role.part.motion.motion(start, stop)
     rgb, matte = animator.paint(motion, role.source, role.part.gains)
+    if role.steady is not None:
+        rgb = np.stack([role.steady(picture) for picture in rgb])
     return rgb, matte, lambda i: mapped(motion.pose, lambda values: values[i : i + 1])
 
 

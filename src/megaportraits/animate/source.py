@@ -72,16 +72,18 @@ def write_source(path: Path, source: Source, model: str) -> None:
         save_file(whole, temporary, {"format": _FORMAT, "version": _VERSION, "model": model})
 
 
-def read_source(path: Path, config: ModelConfig, model: str) -> Source:
+def read_source(path: Path, config: ModelConfig, model: str, size_px: int) -> Source:
     """Read what `write_source` wrote, strictly; tensors are on the CPU.
 
     Args:
         path: the file.
         config: sizes of the model that will drive it.
         model: hash of that whole model.
+        size_px: side of the results, and so of the crop.
 
     Raises:
-        UserError: there is no such file, it is damaged or something else, or another model computed it.
+        UserError: there is no such file, it is damaged or something else, another model computed it, or it was made
+            for results of another size.
     """
     if not path.is_file():
         raise UserError(f"there is no file {path}; give a source file, or make one with Animator.save_source")
@@ -92,7 +94,7 @@ def read_source(path: Path, config: ModelConfig, model: str) -> Source:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a readable source file ({error}); make it again from the photo") from error
-    _check_tensors(path, tensors, config)
+    _check_tensors(path, tensors, config, size_px)
     x, y, side = tensors["square"].tolist()
     return Source(
         photo=tensors["photo"].numpy(),
@@ -120,8 +122,14 @@ def _check_facts(path: Path, facts: dict[str, str], model: str) -> None:
         )
 
 
-def _check_tensors(path: Path, tensors: dict[str, Tensor], config: ModelConfig) -> None:
-    for name, (kind, sizes) in _wanted(config).items():
+def _check_tensors(path: Path, tensors: dict[str, Tensor], config: ModelConfig, size_px: int) -> None:
+    crop = tensors.get("crop")
+    if crop is not None and crop.ndim == 3 and crop.shape[0] != size_px:
+        raise UserError(
+            f"{path} was made for results of {crop.shape[0]} px, but they shall have {size_px}; load the model with "
+            f"resolution {crop.shape[0]}, or make it again from the photo"
+        )
+    for name, (kind, sizes) in _wanted(config, size_px).items():
         tensor = tensors.get(name)
         if tensor is None:
             raise _damaged(path, f"has no '{name}'")
@@ -140,9 +148,9 @@ def _fits(tensor: Tensor, sizes: _Sizes) -> bool:
     return same_axes and all(n > 0 and n == (wanted or n) for n, wanted in zip(tensor.shape, sizes, strict=True))
 
 
-def _wanted(config: ModelConfig) -> dict[str, tuple[torch.dtype, _Sizes]]:
+def _wanted(config: ModelConfig, size: int) -> dict[str, tuple[torch.dtype, _Sizes]]:
     """Type and sizes (None is any) of each tensor."""
-    size, latent = config.size_px, config.size_px // 8
+    latent = config.size_px // 8
     return {
         "photo": (torch.uint8, (None, None, 3)),
         "square": (torch.float64, (3,)),

@@ -4,6 +4,7 @@ import hashlib
 import re
 from importlib import import_module, resources
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -39,16 +40,18 @@ def find_weights(name: str | Path | None) -> Path:
     )
 
 
-def shipped_weights() -> Path:
-    """Folder of the base model's weights inside the package.
+def shipped_weights(kind: Literal["base", "enhancer"] = "base") -> Path:
+    """Folder of a model's weights inside the package.
 
     Raises:
-        UserError: this installation came without weights.
+        UserError: this installation came without them.
     """
-    folder = Path(str(resources.files("megaportraits"))) / "weights" / "base"
+    folder = Path(str(resources.files("megaportraits"))) / "weights" / kind
     if not folder.is_dir():
+        option = {"base": "--weights", "enhancer": "--enhancer"}[kind]
         raise UserError(
-            "this installation holds no weights; give a checkpoint folder with --weights, or install a release"
+            f"this installation holds no weights of the {kind} model; give a checkpoint folder with {option}, or "
+            "install a release"
         )
     return folder
 

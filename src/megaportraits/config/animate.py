@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from megaportraits.config.checks import at_least
+from megaportraits.errors import UserError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -38,6 +39,8 @@ class AnimateOptions:
     """The same for the region of the mouth only."""
     smooth: float = 1.0
     """Strength of the filter against trembling of pose and expression; 0 turns it off."""
+    steady: float = 0.6
+    """Strength of the filter against flicker of what the enhancer adds, below 1; 0 turns it off."""
     no_face: NoFace = "interpolate"
     """What to show where the driver's face is not seen: the last motion, one between both ends, or nothing."""
     face: str = "largest"
@@ -60,7 +63,9 @@ class AnimateOptions:
     """Render every tenth frame only, into a contact sheet (.png or .jpg)."""
 
     def __post_init__(self):
-        at_least(self, 0, "smooth", "reference", "expression_gain", "eyes", "mouth")
+        at_least(self, 0, "smooth", "steady", "reference", "expression_gain", "eyes", "mouth")
+        if self.steady >= 1:
+            raise UserError(f"steady is {self.steady}; give a number from 0 to below 1")
         at_least(self, 0.04, "seconds")
 
 
@@ -77,7 +82,18 @@ class LoadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnimateConfig(LoadConfig, AnimateOptions):
+class EnlargeConfig(LoadConfig):
+    """How large the results are."""
+
+    resolution: int = 0
+    """Side of the results in pixels (of the head's square): the model's own, which 0 stands for, or 2, 4 or 8 times
+    that, which the enhancer makes."""
+    enhancer: str | None = None
+    """Checkpoint folder of `train enhance`; by default the enhancer that came with the package."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateConfig(EnlargeConfig, AnimateOptions):
     """`megaportraits animate`."""
 
     source: Path
@@ -107,7 +123,7 @@ class MotionExtract(LoadConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchConfig(LoadConfig, AnimateOptions):
+class BatchConfig(EnlargeConfig, AnimateOptions):
     """`megaportraits batch`; its options are those of every row that does not say otherwise."""
 
     jobs: Path

@@ -1,5 +1,6 @@
 """Settings of stage two: sizes of the enhancer, and what `megaportraits train enhance` takes as options."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -62,6 +63,18 @@ class EnhancerConfig:
                 f"with skips, the decoder must enter its levels with the encoder's channels {self.widths[:0:-1]}; "
                 f"width and up_widths say {inner}"
             )
+
+    @property
+    def reach_px(self) -> int:
+        """How far away, at most, a pixel of the picture acts on the result; without `norm` nothing farther does."""
+        levels = len(self.widths) - 1
+        finest = self.unshuffle or 0.5
+        scale = [finest * 2**level for level in range(levels + 1)]
+        reach = finest * (self.stem_kernel // 2) + sum(2 * scale[level] for level in range(levels))
+        reach += 2 * scale[-1] * (self.blocks + self.blocks_3d)
+        grown = [scale[-1] / 2 ** (step + 1) for step in range(len(self.up_widths))]
+        reach += sum(2 * size for size in grown) + grown[-1] * (2 * len(self.end_widths) + 1)
+        return math.ceil(reach + 2 * scale[-1])
 
     @property
     def multiple_px(self) -> int:

@@ -10,6 +10,8 @@ level of the encoder to the decoder's. As drawn:
     decoder   1x1 conv 512; 8 ResBlock2D 512; up, 256; up, 128; up, 128; ResBlock2D 128, 64, 32; norm, ReLU, 3x3 conv 3
 """
 
+import itertools
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -135,6 +137,27 @@ class Enhancer(nn.Module):
         matte = prediction.matte
         painted = self(prediction.rgb, matte).clamp(0, 1)
         return Prediction(painted, None if matte is None else doubled(matte))
+
+    def enhance_in_tiles(self, prediction: Prediction, tile_px: int) -> Prediction:
+        """`enhance` by squares of the base model's picture, one after the other: less memory, more time.
+
+        Each tile is computed with its surroundings (`config.reach_px`), so that nets without norm make the same
+        picture; behind GroupNorms, which see a tile as if it were the whole picture, it is a slightly different one.
+
+        Args:
+            prediction: of the base model.
+            tile_px: side of the tiles; it is rounded up to a multiple of `config.multiple_px`.
+        """
+        rgb, matte, multiple = prediction.rgb, prediction.matte, self.config.multiple_px
+        step, reach = (multiple * math.ceil(px / multiple) for px in (tile_px, self.config.reach_px))
+        painted = rgb.new_empty((*rgb.shape[:2], *(2 * side for side in rgb.shape[2:])))
+        for top, left in itertools.product(*(range(0, side, step) for side in rgb.shape[2:])):
+            rows, columns = (slice(max(0, start - reach), start + step + reach) for start in (top, left))
+            tile = self(rgb[..., rows, columns], None if matte is None else matte[..., rows, columns])
+            y, x = 2 * (top - rows.start), 2 * (left - columns.start)
+            kept = tile[..., y : y + 2 * step, x : x + 2 * step]
+            painted[..., 2 * top : 2 * (top + step), 2 * left : 2 * (left + step)] = kept
+        return Prediction(painted.clamp(0, 1), None if matte is None else doubled(matte))
 
     def checkpoint_activations(self) -> None:
         """Trade time for memory: residual blocks recompute their activations in the backward pass."""

@@ -25,7 +25,7 @@ from megaportraits.losses.pretrained import load_frozen
 from megaportraits.models.base import BaseModel
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.models.enhancer import Enhancer, doubled
-from megaportraits.tensors import Prediction, over_grey, stack
+from megaportraits.tensors import Prediction, mapped, over_grey, stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, checkpoints, train
 from megaportraits.training.warm_start import start_discriminator, start_generator
@@ -40,7 +40,7 @@ class _Window:
     side: int
 
     def of_low(self, low: Prediction) -> Prediction:
-        return Prediction(self._cut(low.rgb, 1), None if low.matte is None else self._cut(low.matte, 1))
+        return mapped(low, lambda picture: self._cut(picture, 1))
 
     def of_high(self, high: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 h w"]:
         return self._cut(high, 2)
