@@ -24,7 +24,11 @@ def train(names: list[str], clips: Path, pose_net: Path, output: Path) -> tuple[
     return read_json(output / "step-2/config.json"), [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("name", sorted(recipes()))
+STAGE_TWO = "enhance-"
+"""Recipes of stage two begin with this."""
+
+
+@pytest.mark.parametrize("name", sorted(n for n in recipes() if not n.startswith(STAGE_TWO)))
 def test_two_steps_of_every_recipe(name, drawn_clips, pose_net, tmp_path):
     settings, lines = train(["small", name], drawn_clips, pose_net, tmp_path)
     assert len(lines) == 2
@@ -40,6 +44,18 @@ def test_two_steps_of_every_recipe(name, drawn_clips, pose_net, tmp_path):
         "true-cross": augment["acted_by_another"] == 0.5,
     }
     assert {ablation for ablation, gone in off.items() if gone} == ({name} & off.keys())
+
+
+@pytest.mark.parametrize("name", sorted(n for n in recipes() if n.startswith(STAGE_TWO)))
+def test_two_steps_of_every_recipe_of_stage_two(name, drawn_clips, tiny_weights, tmp_path):
+    words = ["--config", name, "--preset=enhancer-tiny", "--size-px=32", *SMALL[1:5], "--cache-gb=0.1"]
+    paths = ["--data", str(drawn_clips), "--base", str(tiny_weights), "--output", str(tmp_path)]
+    assert main(["train", "enhance", *words, *paths]) == 0
+    line = json.loads((tmp_path / "log/scalars.jsonl").read_text().splitlines()[-1])
+    assert line["skipped_steps"] == 0
+    halves = {"mae", "adversarial", "feature_matching"}, {"cross_adversarial", "cycle"}
+    gone = {"enhance-supervised": halves[1], "enhance-unsupervised": halves[0], "enhance-no-cycle": {"cycle"}}
+    assert (halves[0] | halves[1]) - line.keys() == gone.get(name, set())
 
 
 def test_the_papers_recipes_have_the_papers_numbers():
