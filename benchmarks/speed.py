@@ -1,7 +1,7 @@
 """Speed and memory, as JSON.
 
     python benchmarks/speed.py model --preset live --batch 2 --runs 10
-    python benchmarks/speed.py animate --lengths 10 600
+    python benchmarks/speed.py animate --lengths 10 600 --resolution 512
 
 `model` times each part of the base model: warm-up, then median and interquartile range. `animate` makes drivers of some
 lengths from the demo's, animates the demo's picture by each in a process of its own, and gives frames per second from
@@ -97,7 +97,9 @@ def measure_animate(arguments: argparse.Namespace) -> dict:
         for seconds in arguments.lengths:
             driver = Path(folder) / f"{seconds}.mp4"
             write_video(driver, itertools.islice(_there_and_back(), round(seconds * _FPS)), _FPS)
-            rows.append({"driver_seconds": seconds, **_in_own_process(driver, arguments.weights)})
+            rows.append(
+                {"driver_seconds": seconds, **_in_own_process(driver, arguments.weights, arguments.resolution)}
+            )
     return {"machine": machine(torch.device("cpu")), "weights": arguments.weights or "of the package", "rows": rows}
 
 
@@ -107,12 +109,13 @@ def _there_and_back() -> Iterator[np.ndarray]:
     return itertools.cycle(frames + frames[-2:0:-1])
 
 
-def _in_own_process(driver: Path, weights: str | None) -> dict[str, object]:
+def _in_own_process(driver: Path, weights: str | None, resolution: int) -> dict[str, object]:
     """Animate in a child process; its peak memory is that of the child alone."""
     result = driver.with_suffix(".json")
     child = os.fork()
     if child == 0:
-        os.execv(sys.executable, [sys.executable, __file__, "one", str(driver), str(result), weights or ""])
+        words = ["one", str(driver), str(result), weights or "", str(resolution)]
+        os.execv(sys.executable, [sys.executable, __file__, *words])
     _, status, usage = os.wait4(child, 0)
     if status != 0:
         raise SystemExit("the animation failed")
@@ -120,14 +123,15 @@ def _in_own_process(driver: Path, weights: str | None) -> dict[str, object]:
     return {**facts, "peak_memory_mib": round(usage.ru_maxrss / 1024)}
 
 
-def _animate_one(driver: str, result: str, weights: str) -> None:
+def _animate_one(driver: str, result: str, weights: str, resolution: str) -> None:
     leave_a_core()
-    animator = Animator.load(weights or None)
+    animator = Animator.load(weights or None, resolution=int(resolution))
     start = time.perf_counter()
     report = animator.animate(DEMO / "source.png", driver, Path(driver).with_suffix(".out.mp4"), progress=False)
     elapsed = time.perf_counter() - start
     facts = {
         "frames": report.frames,
+        "size_px": animator.size_px,
         "frames_per_second": round(report.frames / elapsed, 2),
         "share": {name: round(seconds / elapsed, 3) for name, seconds in report.seconds.items()},
         "stage_frames_per_second": {n: round(report.frames / s, 1) for n, s in report.seconds.items() if s},
@@ -148,6 +152,7 @@ def main() -> None:
     animate = words.add_parser("animate")
     animate.add_argument("--lengths", type=float, nargs="+", default=[10.0], help="lengths of the drivers in seconds")
     animate.add_argument("--weights", help="checkpoint folder; by default the weights of the package")
+    animate.add_argument("--resolution", type=int, default=0, help="side of the results; by default the weights' own")
     arguments = parser.parse_args()
     measure = {"model": measure_model, "animate": measure_animate}[arguments.what]
     return print(json.dumps(measure(arguments), indent=1))
