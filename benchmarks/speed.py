@@ -97,9 +97,7 @@ def measure_animate(arguments: argparse.Namespace) -> dict:
         for seconds in arguments.lengths:
             driver = Path(folder) / f"{seconds}.mp4"
             write_video(driver, itertools.islice(_there_and_back(), round(seconds * _FPS)), _FPS)
-            rows.append(
-                {"driver_seconds": seconds, **_in_own_process(driver, arguments.weights, arguments.resolution)}
-            )
+            rows.append({"driver_seconds": seconds, **_in_own_process(driver, arguments.weights, arguments.resolution)})
     return {"machine": machine(torch.device("cpu")), "weights": arguments.weights or "of the package", "rows": rows}
 
 

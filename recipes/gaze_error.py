@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from megaportraits.animate import shipped_weights
 from megaportraits.data.clips import find_clips, read_clip
 from megaportraits.data.crop import clip_crop
 from megaportraits.data.eyes import EyeState, eye_crops
@@ -24,6 +23,7 @@ from megaportraits.data.faces import FaceTracker
 from megaportraits.data.keypoints import LEFT_EYE, RIGHT_EYE, select
 from megaportraits.data.video import read_frames
 from megaportraits.models.gaze import GazeNet, gaze_error_deg
+from megaportraits.models.network import shipped_weights
 from megaportraits.tensors import stack
 
 SIZE_PX = 256

@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from megaportraits import geometry
-from megaportraits.animate import shipped_weights
 from megaportraits.config import IdentityTraining
 from megaportraits.data import augment
 from megaportraits.data.alignment import aligned_face, five_point_face
@@ -32,7 +31,8 @@ from megaportraits.data.pairs import FrameStore
 from megaportraits.data.video import READABLE, read_frames
 from megaportraits.losses.pretrained import load_frozen
 from megaportraits.models.base import BaseModel
-from megaportraits.models.identity import IdentityNet, shipped_identity_net
+from megaportraits.models.identity import IdentityNet
+from megaportraits.models.network import shipped_weights
 from megaportraits.tensors import HeadPose, stack
 
 CROP_PX = 256
@@ -160,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips")
     parser.add_argument("--videos")
-    parser.add_argument("--net", default=shipped_identity_net())
+    parser.add_argument("--net", default=shipped_weights("identity"))
     parser.add_argument("--mobilefacenet")
     arguments = parser.parse_args()
     net = IdentityNet.load(arguments.net)

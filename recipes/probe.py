@@ -10,11 +10,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from megaportraits.animate import shipped_weights
 from megaportraits.config import AlarmConfig
 from megaportraits.data.clips import find_clips
 from megaportraits.data.pairs import FrameStore
 from megaportraits.models.base import BaseModel
+from megaportraits.models.network import shipped_weights
 from megaportraits.training.alarms import Alarms
 
 

@@ -16,11 +16,12 @@ from megaportraits.animate.command import animate, load_animator
 from megaportraits.animate.devices import leave_a_core
 from megaportraits.animate.pipeline import animate_files
 from megaportraits.animate.request import check_request
-from megaportraits.animate.weights import find_weights, shipped_weights
+from megaportraits.animate.weights import find_weights
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import AnimateConfig, AnimateOptions, BatchConfig
 from megaportraits.errors import UserError
 from megaportraits.files import file_hash
+from megaportraits.models.network import shipped_weights
 from megaportraits.options import parse
 
 _DONE = "done.json"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from megaportraits.animate import Animator, RegionGains, Source, shipped_weights
+from megaportraits.animate import Animator, RegionGains, Source
 from megaportraits.animate.background import background_plate, composite
 from megaportraits.animate.regions import region_gain_field
 from megaportraits.config import preset
@@ -20,6 +20,7 @@ from megaportraits.data.video import read_frames
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
+from megaportraits.models.network import shipped_weights
 from megaportraits.tensors import Motion, Prediction, mapped
 
 DEMO = Path(str(resources.files("megaportraits.demo")))

@@ -6,11 +6,11 @@ from torch import nn
 
 from megaportraits.animate.devices import Arithmetic, Batches, device_of, leave_a_core, out_of_memory
 from megaportraits.animate.painter import open_painter
-from megaportraits.animate.weights import shipped_weights
 from megaportraits.config import preset
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
+from megaportraits.models.network import shipped_weights
 from megaportraits.tensors import Prediction
 
 CPU = torch.device("cpu")

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from megaportraits.animate import weights
-from megaportraits.animate.weights import find_weights, shipped_weights, tensors_hash
+from megaportraits.animate.weights import find_weights, tensors_hash
 from megaportraits.config import preset
 from megaportraits.errors import UserError
+from megaportraits.models import network
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
+from megaportraits.models.network import shipped_weights
 
 SHIPPED_PRESET = "live"
 
@@ -78,8 +79,8 @@ def test_a_place_without_weights_is_refused(monkeypatch, tmp_path):
 
 
 def test_an_installation_without_weights_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path)
-    with pytest.raises(UserError, match="holds no weights"):
+    monkeypatch.setattr(network.resources, "files", lambda package: tmp_path)
+    with pytest.raises(UserError, match="holds no weights of the base model; give a checkpoint folder with --weights"):
         find_weights(None)
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from megaportraits.checkpoint import read_json, write_model
 from megaportraits.config import IDENTITY_PRESETS, IdentityNetConfig, IdentityTraining, to_dict
 from megaportraits.errors import UserError
-from megaportraits.models.identity import IdentityNet, shipped_identity_net
+from megaportraits.models.identity import IdentityNet
+from megaportraits.models.network import shipped_weights
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/identity.safetensors"
 TINY = IDENTITY_PRESETS["tiny"]
@@ -98,10 +99,12 @@ def test_other_files_are_refused(net, tmp_path):
 
 
 def test_the_shipped_net_is_small_and_tells_two_faces_apart(generator):
-    net = IdentityNet.load(shipped_identity_net())
+    net = IdentityNet.load(shipped_weights("identity"))
     assert net.config == IDENTITY_PRESETS["small"]
-    assert (shipped_identity_net() / "model.safetensors").stat().st_size < 2.5e6
-    assert not {"data", "output", "start_from"} & read_json(shipped_identity_net() / "config.json")["training"].keys()
+    assert (shipped_weights("identity") / "model.safetensors").stat().st_size < 2.5e6
+    assert (
+        not {"data", "output", "start_from"} & read_json(shipped_weights("identity") / "config.json")["training"].keys()
+    )
     coarse = torch.rand(2, 3, 7, 7, generator=generator)
     one, other = net.embed(F.interpolate(coarse, size=(112, 112), mode="bilinear"))
     assert one @ other < 0.95

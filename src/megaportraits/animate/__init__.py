@@ -4,7 +4,7 @@ from megaportraits.animate.animator import Animator, Frame
 from megaportraits.animate.devices import leave_a_core
 from megaportraits.animate.painter import RegionGains
 from megaportraits.animate.source import Source
-from megaportraits.animate.weights import find_weights, shipped_weights
+from megaportraits.animate.weights import find_weights
 from megaportraits.config import Device, Precision
 
 __all__ = [
@@ -16,5 +16,4 @@ __all__ = [
     "Source",
     "find_weights",
     "leave_a_core",
-    "shipped_weights",
 ]

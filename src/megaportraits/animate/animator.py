@@ -18,7 +18,7 @@ from megaportraits.animate.background import background_plate, composite
 from megaportraits.animate.enlarge import doublings
 from megaportraits.animate.painter import Painter, RegionGains, open_painter
 from megaportraits.animate.source import Source, read_source, write_source
-from megaportraits.animate.weights import find_weights, shipped_weights, tensors_hash
+from megaportraits.animate.weights import find_weights, tensors_hash
 from megaportraits.config import AnimateOptions, Device, Precision
 from megaportraits.data.crop import SquareCrop, clip_crop
 from megaportraits.data.faces import FaceTracker, PersonMatte
@@ -26,6 +26,7 @@ from megaportraits.data.pictures import read_picture, rgb_array
 from megaportraits.errors import UserError
 from megaportraits.models.base import BaseModel
 from megaportraits.models.enhancer import Enhancer
+from megaportraits.models.network import shipped_weights
 from megaportraits.tensors import Motion, mapped, stack
 
 if TYPE_CHECKING:

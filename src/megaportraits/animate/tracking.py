@@ -12,7 +12,8 @@ from megaportraits.animate.people import overlap, people, stretches
 from megaportraits.animate.sightings import Sighting, brightness_and_sharpness, embedding, sighting
 from megaportraits.data.faces import FaceTracker
 from megaportraits.errors import UserError
-from megaportraits.models.identity import IdentityNet, shipped_identity_net
+from megaportraits.models.identity import IdentityNet
+from megaportraits.models.network import shipped_weights
 
 _LOOK_EVERY = 25
 """The recognition net looks at every face this often in frames, and at a new face at once."""
@@ -127,7 +128,7 @@ class _Notes:
         self.sharpness: list[float] = []
         self.shots = ShotFinder()
         self._tracker = tracker
-        self._net = IdentityNet.load(shipped_identity_net())
+        self._net = IdentityNet.load(shipped_weights("identity"))
 
     def add(self, time_s: Fraction, frame: UInt8[np.ndarray, "H W 3"]) -> None:
         number = len(self.times_s)

@@ -2,9 +2,8 @@
 
 import hashlib
 import re
-from importlib import import_module, resources
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 from megaportraits.checkpoint import read_json
 from megaportraits.config import MODEL_PRESETS, ModelConfig, from_dict
 from megaportraits.errors import UserError
+from megaportraits.models.network import shipped_weights
 
 _FILES = ("model.safetensors", "config.json")
 
@@ -38,22 +38,6 @@ def find_weights(name: str | Path | None) -> Path:
         f"there are no weights '{name}'; give a checkpoint folder, a preset ({', '.join(MODEL_PRESETS)}), or "
         "OWNER/NAME of a hub"
     )
-
-
-def shipped_weights(kind: Literal["base", "enhancer"] = "base") -> Path:
-    """Folder of a model's weights inside the package.
-
-    Raises:
-        UserError: this installation came without them.
-    """
-    folder = Path(str(resources.files("megaportraits"))) / "weights" / kind
-    if not folder.is_dir():
-        option = {"base": "--weights", "enhancer": "--enhancer"}[kind]
-        raise UserError(
-            f"this installation holds no weights of the {kind} model; give a checkpoint folder with {option}, or "
-            "install a release"
-        )
-    return folder
 
 
 def tensors_hash(module: nn.Module) -> str:

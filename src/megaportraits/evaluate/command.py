@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from megaportraits import __version__
-from megaportraits.animate import Animator, leave_a_core, shipped_weights
+from megaportraits.animate import Animator, leave_a_core
 from megaportraits.config import EvaluateConfig, Protocol, to_dict
 from megaportraits.errors import UserError
 from megaportraits.evaluate import pictures
@@ -27,6 +27,7 @@ from megaportraits.evaluate.sets import SetJudge
 from megaportraits.evaluate.tables import METRICS, csv_rows, latex, markdown, tables
 from megaportraits.files import file_hash, replacing
 from megaportraits.losses.pretrained import load_frozen
+from megaportraits.models.network import shipped_weights
 
 _PATHS = ("data", "output", "weights", "inputs", "pose_net", *NETWORKS)
 _SCORING = ("count", "frames", "step", "seed", "split")

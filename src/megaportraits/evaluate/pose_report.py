@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from megaportraits import geometry
-from megaportraits.animate import leave_a_core, shipped_weights
+from megaportraits.animate import leave_a_core
 from megaportraits.data.clips import find_clips, read_clip
 from megaportraits.data.faces import FaceTracker
 from megaportraits.data.track import video_square
@@ -22,6 +22,7 @@ from megaportraits.evaluate.poses import FsaNet, load_pose_net, procrustes_rotat
 from megaportraits.evaluate.protocols import find_videos
 from megaportraits.metrics import axis_errors_deg, mean_difference_without_offset, pooled_pearson
 from megaportraits.models.motion_encoder import HeadPoseNet
+from megaportraits.models.network import shipped_weights
 
 YAW_BINS_DEG = ((0, 15), (15, 30), (30, 45), (45, 55), (0, 30), (0, 45), (0, 180))
 NET, FIT, FSANET = "net", "landmark fit", "FSA-Net"

@@ -17,8 +17,9 @@ from megaportraits.checkpoint import read_model
 from megaportraits.config import MotionConfig, from_dict
 from megaportraits.data.crop import SquareCrop
 from megaportraits.errors import UserError
-from megaportraits.models.base import BaseModel, checked_load
+from megaportraits.models.base import BaseModel
 from megaportraits.models.motion_encoder import HeadPoseNet
+from megaportraits.models.network import checked_load
 
 _FSANET_PX = 64
 _FSANET_SQUARE = 1.6

@@ -8,26 +8,24 @@ Everything up to G_3D depends on the source only (`canonical`), so a source is c
 (`render`). Conventions: `geometry.py`.
 """
 
-from pathlib import Path
-
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from megaportraits import geometry
-from megaportraits.checkpoint import read_model, write_model
-from megaportraits.config import ModelConfig, from_dict, to_dict
-from megaportraits.errors import UserError
+from megaportraits.config import ModelConfig
 from megaportraits.models.appearance_encoder import AppearanceEncoder
-from megaportraits.models.blocks import Recomputed, fold_weights, folded_state
 from megaportraits.models.g2d import G2D, Projection
 from megaportraits.models.g3d import G3D
 from megaportraits.models.motion_encoder import MotionEncoder
+from megaportraits.models.network import Network
 from megaportraits.models.warp_generator import MotionEmbedding, WarpGenerator
 from megaportraits.tensors import Appearance, Canonical, Motion, Prediction
 
 
-class BaseModel(nn.Module):
+class BaseModel(Network):
     """G_base (3.1)."""
+
+    kind, sizes = "base", ModelConfig
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -88,43 +86,3 @@ class BaseModel(nn.Module):
     ) -> Prediction:
         """x_s->d from pictures alone."""
         return self.render(self.canonical(source, matte, self.motion(source)), self.motion(driver))
-
-    def checkpoint_activations(self) -> None:
-        """Trade time for memory: residual blocks recompute their activations in the backward pass."""
-        for module in self.modules():
-            if isinstance(module, Recomputed):
-                module.recompute = True
-
-    @classmethod
-    def load(cls, path: str | Path) -> "BaseModel":
-        """Read a checkpoint folder (`model.safetensors`, `config.json`) for use: folded weights, evaluation mode.
-
-        Raises:
-            UserError: no checkpoint there, another kind of model, or keys that do not match.
-        """
-        config, tensors = read_model(path, kind="base")
-        model = fold_weights(cls(from_dict(ModelConfig, config["model"])))
-        checked_load(model, tensors, path)
-        return model.eval().requires_grad_(False)
-
-    def save(self, path: str | Path, **facts: object) -> None:
-        """Write `model.safetensors` (fp16, folded) and `config.json` for use; the model must be in evaluation mode."""
-        write_model(path, "base", to_dict(self.config), folded_state(self), facts)
-
-
-def checked_load(module: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
-    """Load weights strictly.
-
-    Raises:
-        UserError: keys are missing or extra, or tensors have other shapes; they are listed.
-    """
-    wanted = {k: tuple(v.shape) for k, v in module.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in tensors.items()}
-    if wanted != found:
-        other = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
-        raise UserError(
-            f"{path} does not fit the model: missing {sorted(wanted.keys() - found.keys())[:5]}, "
-            f"extra {sorted(found.keys() - wanted.keys())[:5]}, of other shapes {other[:5]}; "
-            "use a checkpoint of the same preset"
-        )
-    module.load_state_dict({k: v.float() for k, v in tensors.items()})

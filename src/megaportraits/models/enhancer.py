@@ -13,7 +13,6 @@ level of the encoder to the decoder's. As drawn:
 import itertools
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +20,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from megaportraits import geometry
-from megaportraits.checkpoint import read_model, write_model
-from megaportraits.config import EnhancerConfig, from_dict, to_dict
-from megaportraits.models.base import checked_load
-from megaportraits.models.blocks import Recomputed, ResBlock, conv, fold_weights, folded_state, group_norm
+from megaportraits.config import EnhancerConfig
+from megaportraits.models.blocks import ResBlock, conv, group_norm
+from megaportraits.models.network import Network
 from megaportraits.tensors import Prediction
 
 
@@ -110,8 +108,10 @@ class Decoder(nn.Module):
         return torch.tanh(logits.to(geometry.working_type(logits)))
 
 
-class Enhancer(nn.Module):
+class Enhancer(Network):
     """G_enh (3.2). Any picture whose sides are multiples of `config.multiple_px`; starts as bilinear doubling."""
+
+    kind, sizes = "enhancer", EnhancerConfig
 
     def __init__(self, config: EnhancerConfig):
         super().__init__()
@@ -158,25 +158,3 @@ class Enhancer(nn.Module):
             kept = tile[..., y : y + 2 * step, x : x + 2 * step]
             painted[..., 2 * top : 2 * (top + step), 2 * left : 2 * (left + step)] = kept
         return Prediction(painted.clamp(0, 1), None if matte is None else doubled(matte))
-
-    def checkpoint_activations(self) -> None:
-        """Trade time for memory: residual blocks recompute their activations in the backward pass."""
-        for module in self.modules():
-            if isinstance(module, Recomputed):
-                module.recompute = True
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Enhancer":
-        """Read a checkpoint folder (`model.safetensors`, `config.json`) for use: folded weights, evaluation mode.
-
-        Raises:
-            UserError: no checkpoint there, another kind of model, or keys that do not match.
-        """
-        config, tensors = read_model(path, kind="enhancer")
-        model = fold_weights(cls(from_dict(EnhancerConfig, config["model"])))
-        checked_load(model, tensors, path)
-        return model.eval().requires_grad_(False)
-
-    def save(self, path: str | Path, **facts: object) -> None:
-        """Write `model.safetensors` (fp16, folded) and `config.json` for use; the model must be in evaluation mode."""
-        write_model(path, "enhancer", to_dict(self.config), folded_state(self), facts)

@@ -5,7 +5,6 @@ vectors keeps left and right apart; no norms; keypoints relative to the eyes.
 """
 
 import itertools
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -13,18 +12,19 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from megaportraits.checkpoint import read_model, write_model
-from megaportraits.config import GazeNetConfig, from_dict, to_dict
+from megaportraits.config import GazeNetConfig
 from megaportraits.data.eyes import EyeState, eye_crops, relative_keypoints
 from megaportraits.data.keypoints import KEYPOINTS
-from megaportraits.models.base import checked_load
+from megaportraits.models.network import Network
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)
 """Of VGG16's blocks (Simonyan and Zisserman, 2015, configuration D)."""
 
 
-class GazeNet(nn.Module):
+class GazeNet(Network):
     """Pictures of both eyes and keypoints -> gaze and blink."""
+
+    kind, sizes = "gaze", GazeNetConfig
 
     def __init__(self, config: GazeNetConfig):
         super().__init__()
@@ -64,22 +64,6 @@ class GazeNet(nn.Module):
     def look(self, image: Float[Tensor, "B 3 H W"], keypoints: Float[Tensor, "B K 2"]) -> EyeState:
         """Gaze and blink of a crop in [0, 1]; without meaning where the corners of the eyes are unknown."""
         return self(eye_crops(image, keypoints, self.config.eye_px), keypoints)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "GazeNet":
-        """Read a checkpoint folder (`model.safetensors`, `config.json`) for use: frozen, in evaluation mode.
-
-        Raises:
-            UserError: no checkpoint there, another kind of model, or keys that do not match.
-        """
-        config, tensors = read_model(path, kind="gaze")
-        network = cls(from_dict(GazeNetConfig, config["model"]))
-        checked_load(network, tensors, path)
-        return network.eval().requires_grad_(False)
-
-    def save(self, path: str | Path, **facts: object) -> None:
-        """Write `model.safetensors` (fp16) and `config.json` for use."""
-        write_model(path, "gaze", to_dict(self.config), self.state_dict(), facts)
 
 
 def _linears(*widths: int) -> list[nn.Module]:

@@ -4,26 +4,24 @@ Its feature maps serve L_face, its embedding the identity loss. Paper: Eq. 4 (VG
 shipped, so the presets of small machines take this net, trained on rendered people (`megaportraits train identity`).
 """
 
-from importlib import resources
-from pathlib import Path
-
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from megaportraits.checkpoint import read_model
-from megaportraits.config import IdentityNetConfig, from_dict
-from megaportraits.models.base import checked_load
+from megaportraits.config import IdentityNetConfig
+from megaportraits.models.network import Network
 from megaportraits.models.resnet import ResNetTrunk
 
 _POOL = 4
 
 
-class IdentityNet(nn.Module):
+class IdentityNet(Network):
     """Upright face in [0, 1], as `data.alignment.aligned_face` cuts it -> features and embedding.
 
     Any side works; the embedding is meant for `config.input_px`.
     """
+
+    kind, sizes = "identity", IdentityNetConfig
 
     def __init__(self, config: IdentityNetConfig):
         super().__init__()
@@ -46,20 +44,3 @@ class IdentityNet(nn.Module):
         """Embedding of length 1; the scalar product of two of them is the similarity of the faces."""
         deepest = self(face)[-1]
         return F.normalize(self.head(F.adaptive_avg_pool2d(deepest, _POOL).flatten(1)).float(), dim=-1)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "IdentityNet":
-        """Read a checkpoint folder for use: evaluation mode, frozen.
-
-        Raises:
-            UserError: no checkpoint there, another kind of model, or keys that do not match.
-        """
-        config, tensors = read_model(path, kind="identity")
-        net = cls(from_dict(IdentityNetConfig, config["model"]))
-        checked_load(net, tensors, path)
-        return net.eval().requires_grad_(False)
-
-
-def shipped_identity_net() -> Path:
-    """Folder of the recognition net's weights inside the package."""
-    return Path(str(resources.files("megaportraits"))) / "weights" / "identity"

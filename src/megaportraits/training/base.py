@@ -25,8 +25,9 @@ from megaportraits.losses import adversarial
 from megaportraits.losses.contrastive import cycle_loss
 from megaportraits.losses.feature_matching import feature_matching_loss
 from megaportraits.losses.parts import parts_loss
-from megaportraits.models.base import BaseModel, checked_load
+from megaportraits.models.base import BaseModel
 from megaportraits.models.discriminator import Discriminator
+from megaportraits.models.network import checked_load
 from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey, stack
 from megaportraits.training.alarms import Alarms, check_folders
 from megaportraits.training.critics import Critics

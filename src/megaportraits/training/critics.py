@@ -3,9 +3,6 @@
 A network is loaded only where its term has a weight.
 """
 
-from importlib import resources
-from pathlib import Path
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,7 +13,8 @@ from megaportraits.losses.identity import identity_loss
 from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import load_frozen
 from megaportraits.models.gaze import GazeNet
-from megaportraits.models.identity import IdentityNet, shipped_identity_net
+from megaportraits.models.identity import IdentityNet
+from megaportraits.models.network import shipped_weights
 from megaportraits.tensors import HeadPose
 
 VGGFACE_PX = 224
@@ -35,13 +33,13 @@ class Critics(nn.Module):
         if weights.perceptual:
             self.perceptual = load_frozen(config.perceptual, config.perceptual_weights)
         if weights.face and config.face == "identity":
-            self.face: nn.Module = IdentityNet.load(config.face_weights or shipped_identity_net())
+            self.face: nn.Module = IdentityNet.load(config.face_weights or shipped_weights("identity"))
         elif weights.face:
             self.face = load_frozen(config.face, config.face_weights)
         if weights.gaze:
-            self.gaze = GazeNet.load(config.gaze_weights or _shipped("gaze"))
+            self.gaze = GazeNet.load(config.gaze_weights or shipped_weights("gaze"))
         if weights.identity:
-            self.recogniser = IdentityNet.load(config.recogniser_weights or shipped_identity_net())
+            self.recogniser = IdentityNet.load(config.recogniser_weights or shipped_weights("identity"))
 
     def terms(
         self,
@@ -75,7 +73,3 @@ class Critics(nn.Module):
         return identity_loss(
             self.recogniser, aligned_face(crossed, crossed_pose, px), aligned_face(source, source_pose, px)
         )
-
-
-def _shipped(name: str) -> Path:
-    return Path(str(resources.files("megaportraits").joinpath("weights", name)))

@@ -19,8 +19,8 @@ from megaportraits.data.acting import Acted, ActingDataset
 from megaportraits.data.clips import find_clips
 from megaportraits.data.keypoints import positions
 from megaportraits.data.pairs import FrameStore
-from megaportraits.models.base import checked_load
 from megaportraits.models.motion_encoder import ExpressionNet
+from megaportraits.models.network import checked_load
 from megaportraits.tensors import stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, train

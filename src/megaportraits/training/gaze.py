@@ -16,8 +16,8 @@ from megaportraits.data.clips import find_clips
 from megaportraits.data.eyes import EyeDataset, EyeSample
 from megaportraits.data.pairs import FrameStore
 from megaportraits.data.teachers import taught_states, true_states
-from megaportraits.models.base import checked_load
 from megaportraits.models.gaze import GazeNet, gaze_error_deg
+from megaportraits.models.network import checked_load
 from megaportraits.tensors import stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, train

@@ -22,8 +22,8 @@ from megaportraits.data.alignment import aligned_face
 from megaportraits.data.clips import find_clips, read_info
 from megaportraits.data.pairs import FrameStore
 from megaportraits.errors import UserError
-from megaportraits.models.base import checked_load
 from megaportraits.models.identity import IdentityNet
+from megaportraits.models.network import checked_load
 from megaportraits.tensors import HeadPose, stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, train

@@ -14,8 +14,8 @@ from megaportraits.checkpoint import read_tensors, write_model
 from megaportraits.config import PoseTraining, preset, to_dict
 from megaportraits.data.clips import find_clips
 from megaportraits.data.pairs import FrameStore, PoseDataset, collate_poses
-from megaportraits.models.base import checked_load
 from megaportraits.models.motion_encoder import HeadPoseNet
+from megaportraits.models.network import checked_load
 from megaportraits.tensors import HeadPose
 from megaportraits.training.loop import Terms, train
 from megaportraits.training.stage import LoneStage

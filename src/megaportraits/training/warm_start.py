@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from megaportraits.checkpoint import read_model, read_tensors
-from megaportraits.models.base import checked_load
 from megaportraits.models.blocks import unfolded_state
+from megaportraits.models.network import checked_load
 
 _ITERATIONS = 30
 """After so many readings of a weight, the estimate of its spectral norm is its own."""
