@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
+
+from megaportraits.data.flow import enlarged, flow, moved
 
 _EXPLAINED = 0.03
 """Difference of colours, in [0, 1], at which the flow is half trusted."""
@@ -21,7 +23,6 @@ _SPREAD = 1 / 64
 class _Frame:
     low: Float[np.ndarray, "s s 3"]
     """The picture at the base model's size."""
-    grey: UInt8[np.ndarray, "s s"]
     detail: Float[np.ndarray, "S S 3"]
     """What the picture has beyond `low`, filtered."""
 
@@ -36,7 +37,6 @@ class SteadyDetail:
             base_px: side of the base model's pictures.
         """
         self._strength, self._base_px = strength, base_px
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._before: _Frame | None = None
 
     def __call__(self, picture: Float[np.ndarray, "S S 3"]) -> Float[np.ndarray, "S S 3"]:
@@ -44,31 +44,18 @@ class SteadyDetail:
         side = len(picture)
         low = cv2.resize(picture, (self._base_px, self._base_px), interpolation=cv2.INTER_AREA)
         smooth = cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR)
-        grey = (cv2.cvtColor(low, cv2.COLOR_RGB2GRAY).clip(0, 1) * 255 + 0.5).astype(np.uint8)
         detail = picture - smooth
         if self._before is not None:
-            detail += self._change(self._before, low, grey, detail)
-        self._before = _Frame(low, grey, detail)
+            detail += self._change(self._before, low, detail)
+        self._before = _Frame(low, detail)
         return np.clip(smooth + detail, 0, 1)
 
     def _change(
-        self, before: _Frame, low: Float[np.ndarray, "s s 3"], grey: UInt8[np.ndarray, "s s"],
-        detail: Float[np.ndarray, "S S 3"],
-    ) -> Float[np.ndarray, "S S 3"]:  # fmt: skip
+        self, before: _Frame, low: Float[np.ndarray, "s s 3"], detail: Float[np.ndarray, "S S 3"]
+    ) -> Float[np.ndarray, "S S 3"]:
         """What is added to the detail so that it contains the moved detail of before."""
-        flow = self._flow.calc(grey, before.grey, np.zeros((*grey.shape, 2), np.float32))
-        off = np.abs(low - _moved(before.low, flow)).mean(-1)
-        off = cv2.GaussianBlur(off, (0, 0), _SPREAD * len(low))
+        way = flow(low, before.low)
+        off = cv2.GaussianBlur(np.abs(low - moved(before.low, way)).mean(-1), (0, 0), _SPREAD * len(low))
         trust = self._strength / (1 + (off / _EXPLAINED) ** 2)
-        size = detail.shape[1::-1]
-        scale = len(detail) / len(low)
-        fine = cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR) * scale
-        return cv2.resize(trust, size)[..., None] * (_moved(before.detail, fine) - detail)
-
-
-def _moved(picture: Float[np.ndarray, "h w 3"], flow: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w 3"]:
-    """The picture seen where the flow points to, in pixels (x, y)."""
-    rows, columns = np.mgrid[: len(flow), : flow.shape[1]].astype(np.float32)
-    return cv2.remap(
-        picture, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+        fine = enlarged(way, len(detail))
+        return cv2.resize(trust, detail.shape[1::-1])[..., None] * (moved(before.detail, fine) - detail)
