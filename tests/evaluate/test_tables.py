@@ -6,8 +6,9 @@ import io
 import pytest
 
 from megaportraits.evaluate import methods, scores
+from megaportraits.evaluate.columns import column
 from megaportraits.evaluate.results import Results, Row
-from megaportraits.evaluate.tables import KNOWING, MOVED, Table, column, csv_rows, latex, latex_text, markdown, tables
+from megaportraits.evaluate.tables import KNOWING, MOVED, Table, csv_rows, latex, latex_text, markdown, tables
 
 
 def row(method: str, frame: int = 0, moved: float = 0.0, **values: float | None) -> Row:

@@ -13,6 +13,7 @@ from megaportraits.animate import Animator, leave_a_core, shipped_weights
 from megaportraits.config import EvaluateConfig, Protocol, to_dict
 from megaportraits.errors import UserError
 from megaportraits.evaluate import pictures
+from megaportraits.evaluate.columns import METRICS
 from megaportraits.evaluate.done import Done, Features
 from megaportraits.evaluate.judges import open_judges
 from megaportraits.evaluate.methods import Method, all_methods
@@ -24,7 +25,7 @@ from megaportraits.evaluate.protocols import Sample, load_samples, possible_prot
 from megaportraits.evaluate.results import SCHEMA_VERSION, Results, Row, write_results
 from megaportraits.evaluate.scores import score, score_wanted
 from megaportraits.evaluate.sets import SetJudge
-from megaportraits.evaluate.tables import METRICS, csv_rows, latex, markdown, tables
+from megaportraits.evaluate.tables import csv_rows, latex, markdown, tables
 from megaportraits.files import file_hash, replacing
 from megaportraits.losses.pretrained import load_frozen
 

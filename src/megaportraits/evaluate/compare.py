@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from megaportraits.checkpoint import write_json
 from megaportraits.config.compare import CompareConfig
 from megaportraits.errors import UserError
+from megaportraits.evaluate.columns import column
 from megaportraits.evaluate.results import Results, Row, read_results
-from megaportraits.evaluate.tables import column, markdown_text
+from megaportraits.evaluate.tables import markdown_text
 
 Verdict = Literal["better", "worse", "higher", "lower", "no difference shown"]
 Pair = tuple[Row, Row]

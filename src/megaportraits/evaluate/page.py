@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
+from megaportraits.evaluate.columns import METRICS, REGIONS, column
 from megaportraits.evaluate.plots import expression_plot, yaw_plot
 from megaportraits.evaluate.results import Results, Row
-from megaportraits.evaluate.tables import METRICS, REGIONS, Table, column, tables
+from megaportraits.evaluate.tables import Table, tables
 from megaportraits.files import replacing
 
 SHOWN_METHOD = "model"
