@@ -20,8 +20,6 @@ KNOWING = (
 )
 """What was given more than the two pictures (the right answer, poses, landmarks) is not compared with the others."""
 Scores = Mapping[str, float | None]
-
-
 _GROUPS: dict[Group, str] = {
     "pictures": "Pictures against the right answer",
     "edges": "Sharpness against the right answer",
@@ -103,7 +101,8 @@ def _frames(rows: Sequence[Row]) -> set[tuple[str, int]]:
 def _group(title: str) -> Group:
     """The group of a metric whose title begins alike; "judges" for others."""
     first = title.lower().split()[:1]
-    return next((m.group for m in METRICS.values() if m.title.lower().split()[:1] == first), "judges")
+    groups: list[Group] = [metric.group for metric in METRICS.values() if metric.title.lower().split()[:1] == first]
+    return groups[0] if groups else "judges"
 
 
 def _table(title: str, found: Mapping[str, Scores], group: Group) -> Table:
