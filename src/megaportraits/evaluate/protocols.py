@@ -8,6 +8,9 @@ self: source = first frame, drivers = later frames of the same clip or video, wh
 (the paper's self-reenactment, 4.2).
 
 cross: source = first frame of one person, drivers = frames of another one; there is no right answer (4.2).
+
+enhance: self at twice the model's size, which the enhancer reaches (3.2). The paper scores 1024 px by cross-driving,
+where nothing is known of the right edges.
 """
 
 import contextlib
@@ -72,7 +75,7 @@ class Samples:
 
 
 def load_samples(config: EvaluateConfig, protocol: Protocol, size_px: int) -> Samples:
-    """The protocol's samples, at the model's picture size; the same ones for the same data and seed.
+    """The protocol's samples, at the size of the compared pictures; the same ones for the same data and seed.
 
     Raises:
         UserError: there is no data of the kind that the protocol needs, or none of it can be used.
@@ -81,11 +84,17 @@ def load_samples(config: EvaluateConfig, protocol: Protocol, size_px: int) -> Sa
         truths = truth_pairs(_clips(config), config.count, config.seed)
         return _loaded([functools.partial(_truth_sample, pair, config, size_px, i) for i, pair in enumerate(truths)])
     files = _files(config)
-    if protocol == "self":
+    if protocol != "cross":
         picked = [files[i] for i in spread(0, len(files) - 1, config.count)]
-        return _loaded([functools.partial(_self_sample, path, config, size_px) for path in picked])
+        make = _self_sample if protocol == "self" else _enhance_sample
+        return _loaded([functools.partial(make, path, config, size_px) for path in picked])
     pairs = cross_pairs(_people(files), config.count, config.seed)
     return _loaded([functools.partial(_cross_sample, *pair, config, size_px) for pair in pairs])
+
+
+def compared_px(protocol: Protocol, model_px: int) -> int:
+    """Side of the compared pictures, of a model that paints `model_px`."""
+    return 2 * model_px if protocol == "enhance" else model_px
 
 
 def _loaded(makers: Sequence[Callable[[int], Sample]]) -> Samples:
@@ -169,6 +178,14 @@ def _self_sample(path: Path, config: EvaluateConfig, size_px: int, number: int) 
     frames = _frames(path, config.frames + 1, config.step, size_px, least=2)
     later = frames.pick(range(1, len(frames.numbers)))
     return Sample(number, path.name, frames.pick([0]), later, later)
+
+
+def _enhance_sample(path: Path, config: EvaluateConfig, size_px: int, number: int) -> Sample:
+    if path.is_dir() and (own_px := read_info(path).size_px) < size_px:
+        raise UserError(
+            f"{path} has pictures of {own_px} px and so no right answer of {size_px} px; give clips of at least that"
+        )
+    return _self_sample(path, config, size_px, number)
 
 
 def _cross_sample(source: Path, driver: Path, config: EvaluateConfig, size_px: int, number: int) -> Sample:
