@@ -12,9 +12,10 @@ import argparse
 from pathlib import Path
 
 from megaportraits.config import EvaluateConfig
+from megaportraits.evaluate.columns import column
 from megaportraits.evaluate.command import evaluate
 from megaportraits.evaluate.results import read_results
-from megaportraits.evaluate.tables import column, means
+from megaportraits.evaluate.tables import means
 from megaportraits.options import parse
 from megaportraits.training.base import train_base
 from megaportraits.training.loop import checkpoints

@@ -20,27 +20,27 @@ IDENTITIES = 3
 MOTIONS = 2
 
 
-def write_person(folder: Path, identity: int, motion: int, frames: int = FRAMES) -> None:
+def write_person(folder: Path, identity: int, motion: int, frames: int = FRAMES, size_px: int = SIZE_PX) -> None:
     """A clip of a drawn head whose poses depend on the motion alone and whose colours on the identity alone."""
     angles = (torch.rand(3, frames, generator=torch.Generator().manual_seed(motion)) - 0.5) * 40
     pose = HeadPose(geometry.rotation_from_angles(*angles), torch.full((frames,), 0.8), torch.zeros(frames, 3))
     head = torch.from_numpy(geometry.mean_head())[None].expand(frames, -1, -1)
     points = geometry.apply_matrix(geometry.pose_matrix(pose), head).numpy()[..., :2]
     skin = (200, 120 + 40 * identity, 100)
-    pictures = [_drawn((p + 1) / 2 * SIZE_PX, skin) for p in points]
+    pictures = [_drawn((p + 1) / 2 * size_px, skin, size_px) for p in points]
     zero = np.zeros((frames, 2), np.float32)
     truth = Truth(
         pose.rotation.numpy(), pose.scale.numpy(), pose.translation.numpy(), geometry.theta(pose).numpy(),
         zero[:, :1], zero, zero, points.copy(),
     )  # fmt: skip
     info = ClipInfo(
-        str(identity), str(motion), 0.04, 25.0, SIZE_PX, {}, "drawn", "CC0-1.0", "held_out", list(range(468)), [""], {}
+        str(identity), str(motion), 0.04, 25.0, size_px, {}, "drawn", "CC0-1.0", "held_out", list(range(468)), [""], {}
     )
     write_clip(folder / f"id{identity}_motion{motion}", (p[0] for p in pictures), (p[1] for p in pictures), truth, info)
 
 
-def _drawn(points: np.ndarray, skin: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    rgb, matte = Image.new("RGB", (SIZE_PX, SIZE_PX), (40, 90, 160)), Image.new("L", (SIZE_PX, SIZE_PX))
+def _drawn(points: np.ndarray, skin: tuple[int, int, int], size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    rgb, matte = Image.new("RGB", (size_px, size_px), (40, 90, 160)), Image.new("L", (size_px, size_px))
     oval = [tuple(points[i]) for i in geometry.FACE_OVAL]
     pen = ImageDraw.Draw(rgb)
     pen.polygon(oval, fill=skin)
@@ -58,6 +58,15 @@ def crossed_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for identity in range(IDENTITIES):
         for motion in range(MOTIONS):
             write_person(folder, identity, motion)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def large_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of 128 px, twice the smallest model's pictures, and one of 96 px."""
+    folder = tmp_path_factory.mktemp("large")
+    for identity, size_px in enumerate((128, 128, SIZE_PX)):
+        write_person(folder, identity, 0, size_px=size_px)
     return folder
 
 

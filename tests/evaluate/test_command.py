@@ -47,7 +47,7 @@ def test_truth_protocol(config, crossed_clips, random_weights, tmp_path, capsys)
     assert results.weights_sha256 == file_hash(random_weights / "model.safetensors")
     assert results.settings["data"] == crossed_clips.name
     assert str(tmp_path) not in (tmp_path / "a/scores.json").read_text()
-    pictures = {f"{r}_{m}" for r in ("raw", "head", "mouth", "eyes") for m in ("psnr_db", "ssim", "l1")}
+    pictures = {f"{r}_{m}" for r in ("raw", "head", "mouth", "eyes") for m in ("psnr_db", "ssim", "l1", "sharpness")}
     assert pictures | {"head_pose_deg", "face_expression"} <= results.rows[0].scores.keys()
     text = (tmp_path / "a/scores.md").read_text()
     assert capsys.readouterr().out.strip() == text.strip()

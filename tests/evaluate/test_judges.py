@@ -21,11 +21,11 @@ from megaportraits.evaluate.judges import (
     LpipsJudge,
     PoseJudge,
     embedder,
-    flicker,
     open_judges,
 )
 from megaportraits.evaluate.networks import OnDevice, networks_missing, networks_used
 from megaportraits.evaluate.protocols import Sample, load_samples
+from megaportraits.evaluate.steadiness import WarpJudge, flicker
 from megaportraits.models.gaze import GazeNet
 from megaportraits.models.identity import IdentityNet
 from megaportraits.models.motion_encoder import HeadPoseNet
@@ -125,18 +125,6 @@ def test_our_recogniser_finds_the_face_by_the_pose_net(sample, tmp_path):
     torch.testing.assert_close(faces.norm(dim=-1), torch.ones(3))
 
 
-def test_flicker_needs_neighbours(sample):
-    still = sample.target.over_grey()[:1].expand(3, -1, -1, -1)
-    jump = still.clone()
-    jump[1] = (jump[1] + 0.25) % 1
-    assert flicker(sample, still)["raw_flicker"].isnan().all()
-    frames = replace(sample.target, numbers=(4, 5, 6))
-    close = Sample(0, "close", sample.source, frames, frames)
-    assert flicker(close, still)["raw_flicker"].tolist()[1] == 0
-    assert flicker(close, jump)["raw_flicker"][1] > 0.2
-    assert flicker(close, jump)["raw_flicker"].isnan().tolist() == [True, False, True]
-
-
 def test_expression_error_does_not_ask_whose_face_it_is(sample):
     """A face of other proportions that acts alike has no error, one that does not act has one."""
     wanted = torch.from_numpy(geometry.mean_head()[:, :2]).float().repeat(3, 1, 1)
@@ -158,6 +146,7 @@ def test_judges_follow_settings(crossed_clips, tmp_path):
         assert judges[0].network is net
     with open_judges(EvaluateConfig(str(crossed_clips), "out", step=1), net) as judges:
         assert judges[1] is flicker
+        assert isinstance(judges[2], WarpJudge)
     for option in ("pose_net", "gaze_net", "recogniser", "lpips", "squeezenet", "iqa"):
         missing = EvaluateConfig(str(crossed_clips), "out", **{option: str(tmp_path / "absent")})
         with pytest.raises(UserError, match="absent"), open_judges(missing, net):
@@ -175,7 +164,13 @@ def test_networks_are_named_with_their_hash_or_missed(tmp_path, random_weights):
     assert "--inception" in missing["fid"]
     assert missing.keys() - networks_missing(config, "cross", 256).keys() == {"lpips", "squeezenet"}
     assert missing.keys() - networks_missing(config, "self", 256).keys() == {"leak"}
-    assert networks_missing(replace(config, step=0), "truth", 128).keys() - missing.keys() == {"flicker", "ms_ssim"}
+    assert networks_missing(replace(config, step=0), "truth", 128).keys() - missing.keys() == {
+        "flicker", "warp_error", "ms_ssim",
+    }  # fmt: skip
+    assert "warp_error" not in networks_missing(replace(config, step=0), "cross", 128)
+    enhance = EvaluateConfig("data", "out", "enhance", enhancer="any", step=1)
+    assert networks_used(enhance, random_weights, "enhance")["warp_error"] == used["pose_deg"], "of the base's pictures"
+    assert "leak" not in networks_missing(enhance, "enhance", 256)
     with pytest.raises(UserError, match="there is no file"):
         networks_used(replace(config, iqa=str(tmp_path / "absent")), random_weights, "truth")
 

@@ -9,7 +9,8 @@ from megaportraits.config import EvaluateConfig
 from megaportraits.data.clips import find_clips
 from megaportraits.errors import UserError
 from megaportraits.evaluate.frames import spread
-from megaportraits.evaluate.protocols import cross_pairs, load_samples, possible_protocols, truth_pairs
+from megaportraits.evaluate.pairing import cross_pairs, truth_pairs
+from megaportraits.evaluate.protocols import load_samples, possible_protocols
 
 
 def test_spread_is_even_and_bounded():

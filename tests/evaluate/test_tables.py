@@ -6,8 +6,9 @@ import io
 import pytest
 
 from megaportraits.evaluate import methods, scores
+from megaportraits.evaluate.columns import column
 from megaportraits.evaluate.results import Results, Row
-from megaportraits.evaluate.tables import KNOWING, MOVED, Table, column, csv_rows, latex, latex_text, markdown, tables
+from megaportraits.evaluate.tables import KNOWING, MOVED, Table, csv_rows, latex, latex_text, markdown, tables
 
 
 def row(method: str, frame: int = 0, moved: float = 0.0, **values: float | None) -> Row:
@@ -56,6 +57,19 @@ def test_best_follows_the_metric_and_leaves_out_who_knows_the_answer():
 
 def test_one_method_alone_is_not_the_best():
     assert cells(tables(results(row("model", head_l1=0.3)))[0], "head_l1") == {"model": "0.3000"}
+
+
+def test_sharpness_has_a_table_of_its_own_and_no_best():
+    made = tables(
+        results(
+            row("model", head_l1=0.3, head_sharpness=0.8, head_gradient_error=0.01),
+            row("other", head_l1=0.2, head_sharpness=1.9, head_gradient_error=0.02),
+        )
+    )
+    assert [table.title.split()[0] for table in made] == ["Pictures", "Sharpness"]
+    assert cells(made[1], "head_sharpness") == {"model": "0.800", "other": "1.900"}
+    assert cells(made[1], "head_gradient_error") == {"model": "*0.0100*", "other": "0.0200"}
+    assert made[1].notes[0].startswith("sharpness: 1 is the right answer's")
 
 
 def test_moved_frames_have_their_own_tables():

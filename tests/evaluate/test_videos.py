@@ -44,6 +44,13 @@ def test_video_samples_and_scores(videos, random_weights):
         assert "face_psnr_db" in rows[0].scores
 
 
+def test_videos_are_read_at_the_size_that_the_enhancer_reaches(videos):
+    config = EvaluateConfig(str(videos), "out", "enhance", enhancer="any", frames=1)
+    sample = load_samples(config, "enhance", 512).samples[0]
+    assert sample.source.rgb.shape == sample.wanted.rgb.shape == (1, 3, 512, 512)
+    assert sample.source.halved().matte.shape == (1, 1, 256, 256)
+
+
 def test_landmarks_of_the_answer_are_right_and_of_no_face_unknown(videos, random_weights):
     config = EvaluateConfig(str(videos), "out", frames=2)
     samples = load_samples(config, "self", 128).samples

@@ -5,7 +5,17 @@ import math
 import pytest
 import torch
 
-from megaportraits.metrics import l1, masked_mean, ms_ssim, psnr_db, ssim, ssim_map
+from megaportraits.metrics import (
+    gradient_error,
+    gradient_size,
+    l1,
+    masked_mean,
+    ms_ssim,
+    psnr_db,
+    sharpness,
+    ssim,
+    ssim_map,
+)
 
 FULL = torch.ones(2, 1, 32, 32)
 
@@ -18,6 +28,8 @@ def picture(generator) -> torch.Tensor:
 def test_equal_pictures(picture):
     assert psnr_db(picture, picture, FULL).tolist() == [math.inf] * 2
     assert l1(picture, picture, FULL).tolist() == [0.0] * 2
+    assert gradient_error(picture, picture, FULL).tolist() == [0.0] * 2
+    assert sharpness(picture, picture, FULL).tolist() == [1.0] * 2
     torch.testing.assert_close(ssim(picture, picture, FULL), torch.ones(2))
 
 
@@ -60,7 +72,8 @@ def test_weights_of_a_soft_mask():
 
 
 def test_empty_mask_has_no_mean(picture):
-    assert l1(picture, picture, FULL * 0).isnan().all()
+    for metric in (l1, gradient_error, sharpness):
+        assert metric(picture, picture, FULL * 0).isnan().all()
 
 
 def test_ssim_agrees_with_torchmetrics():
@@ -103,3 +116,52 @@ def test_ms_ssim_of_less_contrast_at_the_finest_scale():
 def test_pictures_too_small_for_five_scales_have_no_ms_ssim(size):
     flat = torch.full((2, 3, *size), 0.5)
     assert ms_ssim(flat, flat).isnan().tolist() == [True, True]
+
+
+def ramp(x: float, y: float) -> torch.Tensor:
+    """Grey that grows by x and y from pixel to pixel."""
+    steps = torch.arange(32) - 16.0
+    return (0.5 + x * steps + y * steps[:, None]).expand(1, 3, -1, -1)
+
+
+INNER = torch.nn.functional.pad(torch.ones(1, 1, 30, 30), (1, 1, 1, 1))
+"""Without the edge, where the difference has one side only."""
+
+
+def test_gradients_of_ramps_are_their_slopes():
+    size = gradient_size(ramp(0.003, 0.004))
+    torch.testing.assert_close(size * INNER, 0.005 * INNER, atol=1e-6, rtol=0)
+    assert size[0, 0, 16, 0].item() == pytest.approx(math.hypot(0.0015, 0.004), abs=1e-6)
+    green = torch.zeros(1, 3, 32, 32)
+    green[:, 1] = ramp(0.01, 0.0)[:, 1]
+    torch.testing.assert_close(gradient_size(green) * INNER, 0.00587 * INNER, atol=1e-6, rtol=0)
+
+
+def test_gradient_errors_of_ramps_are_the_differences_of_their_slopes():
+    steep, gentle, across = ramp(0.01, 0.0), ramp(0.004, 0.0), ramp(0.0, 0.01)
+    assert gradient_error(steep, gentle, INNER).item() == pytest.approx(0.006, abs=1e-6)
+    assert gradient_error(gentle, steep, INNER).item() == pytest.approx(0.006, abs=1e-6)
+    assert gradient_error(steep, across, INNER).item() == pytest.approx(0.0, abs=1e-6)
+    assert sharpness(steep, gentle, INNER).item() == pytest.approx(2.5, abs=1e-4)
+    assert sharpness(gentle, steep, INNER).item() == pytest.approx(0.4, abs=1e-4)
+
+
+def test_sharpness_grows_with_sharpening_and_falls_with_blur(picture):
+    blurred = torch.nn.functional.avg_pool2d(picture, 3, 1, 1, count_include_pad=False)
+    sharpened = picture + 0.5 * (picture - blurred)
+    assert sharpness(blurred, picture, FULL).max() < 0.7
+    assert sharpness(sharpened, picture, FULL).min() > 1.2
+    assert gradient_error(blurred, picture, FULL).min() > 0.01
+
+
+def test_edges_outside_the_mask_do_not_count(picture):
+    mask = FULL.clone()
+    mask[..., 15:] = 0
+    changed = picture.clone()
+    changed[..., 16:] = 0
+    assert gradient_error(changed, picture, mask).tolist() == [0.0] * 2
+    assert sharpness(changed, picture, mask).tolist() == [1.0] * 2
+
+
+def test_flat_answers_have_no_sharpness(picture):
+    assert sharpness(picture, torch.full_like(picture, 0.5), FULL).isnan().all()

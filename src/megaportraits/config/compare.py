@@ -14,8 +14,9 @@ class CompareConfig:
     """The scores.json of an evaluation, or its folder."""
     b: str
     """The same of the other one; it may be the same file."""
-    method: str = "model"
-    """Method whose scores are taken from A, and from B too where --method-b names no other."""
+    method: str = ""
+    """Method whose scores are taken from A, and from B too where --method-b names no other; empty takes what was
+    evaluated: "model", of protocol "enhance" "base, enhancer"."""
     method_b: str = ""
     """Method whose scores are taken from B; empty takes the same as from A."""
     output: str = ""

@@ -6,7 +6,7 @@ from typing import Literal
 from megaportraits.config.checks import at_least
 from megaportraits.errors import UserError
 
-Protocol = Literal["truth", "self", "cross"]
+Protocol = Literal["truth", "self", "cross", "enhance"]
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,18 @@ class EvaluateConfig:
     """`megaportraits evaluate`: score a model, baselines and other systems."""
 
     data: str
-    """Folder of rendered clips; for protocols "self" and "cross" also a folder of videos."""
+    """Folder of rendered clips; for all protocols but "truth" also a folder of videos."""
     output: str
     """Folder for the report; with protocol "all" it has a folder for each protocol."""
-    protocol: Literal["truth", "self", "cross", "all"] = "truth"
+    protocol: Literal["truth", "self", "cross", "enhance", "all"] = "truth"
     """truth: rendered persons drive each other and the right answer is known; self: a clip's or video's first frame is
-    driven by its later ones; cross: another person drives; all: every one of these that the data allows."""
+    driven by its later ones; cross: another person drives; enhance: self at twice the model's size, which the enhancer
+    reaches; all: every one that the data allows, but enhance, which needs a second network."""
     weights: str = ""
     """Checkpoint folder; empty takes the weights that came with the package."""
+    enhancer: str = ""
+    """Checkpoint folder of `train enhance`, which protocol "enhance" evaluates behind the model; empty takes the
+    enhancer that came with the package."""
     pose_net: str = ""
     """Head pose net that measures the pose of results: a base model or a checkpoint of `train pose`; empty takes the
     evaluated model's own. Name one to compare models by the same measure."""
@@ -51,7 +55,8 @@ class EvaluateConfig:
     frames: int = 8
     """Driven frames of each sample at most."""
     step: int = 0
-    """Frames between driven frames, from the beginning on; 0 spreads them over the clip. Flicker needs 1."""
+    """Frames between driven frames, from the beginning on; 0 spreads them over the clip. Flicker and warp error
+    need 1."""
     seed: int = 0
     """Seed of the choice of sources and drivers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -61,4 +66,11 @@ class EvaluateConfig:
         at_least(self, 1, "count", "frames")
         at_least(self, 0, "step")
         if self.inputs and self.protocol == "all":
-            raise UserError("--inputs writes the samples of one protocol; give --protocol truth, self or cross")
+            raise UserError(
+                "--inputs writes the samples of one protocol; give --protocol truth, self, cross or enhance"
+            )
+        if self.enhancer and self.protocol != "enhance":
+            raise UserError(
+                f"an enhancer came with protocol '{self.protocol}', which scores the model alone; give --protocol "
+                "enhance, or no --enhancer"
+            )

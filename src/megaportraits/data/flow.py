@@ -1,4 +1,4 @@
-"""Optical flow between two pictures, and pictures moved along it (OpenCV's dense inverse search)."""
+"""Optical flow between two pictures, and pictures moved along it."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,10 @@ Flow = Float[np.ndarray, "h w 2"]
 
 
 def flow(here: Float[np.ndarray, "h w 3"], there: Float[np.ndarray, "h w 3"]) -> Flow:
-    """Where the second picture shows what the first one shows. RGB in [0, 1], sides of at least 16 px."""
+    """Where the second picture shows what the first one shows. RGB in [0, 1], sides of at least 16 px.
+
+    DIS flow (Kroeger et al., ECCV 2016) of the luma in 256 steps, OpenCV's preset "medium".
+    """
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     greys = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).clip(0, 1) * 255 + 0.5 for picture in (here, there))
     one, other = (grey.astype(np.uint8) for grey in greys)

@@ -13,23 +13,26 @@ from megaportraits.animate import Animator, leave_a_core
 from megaportraits.config import EvaluateConfig, Protocol, to_dict
 from megaportraits.errors import UserError
 from megaportraits.evaluate import pictures
+from megaportraits.evaluate.columns import METRICS
 from megaportraits.evaluate.done import Done, Features
 from megaportraits.evaluate.judges import open_judges
-from megaportraits.evaluate.methods import Method, all_methods
+from megaportraits.evaluate.methods import BICUBIC, Method, all_methods
 from megaportraits.evaluate.networks import NETWORKS, OnDevice, networks_missing, networks_used
 from megaportraits.evaluate.openings import opening_agreements
 from megaportraits.evaluate.outside import CommandMethod, FolderMethod, write_inputs
 from megaportraits.evaluate.page import write_page
-from megaportraits.evaluate.protocols import Sample, load_samples, possible_protocols
+from megaportraits.evaluate.protocols import Sample, compared_px, load_samples, possible_protocols
 from megaportraits.evaluate.results import SCHEMA_VERSION, Results, Row, write_results
 from megaportraits.evaluate.scores import score, score_wanted
 from megaportraits.evaluate.sets import SetJudge
-from megaportraits.evaluate.tables import METRICS, csv_rows, latex, markdown, tables
+from megaportraits.evaluate.steadiness import answer
+from megaportraits.evaluate.tables import csv_rows, latex, markdown, tables
 from megaportraits.files import file_hash, replacing
 from megaportraits.losses.pretrained import load_frozen
+from megaportraits.models.enhancer import Enhancer
 from megaportraits.models.network import shipped_weights
 
-_PATHS = ("data", "output", "weights", "inputs", "pose_net", *NETWORKS)
+_PATHS = ("data", "output", "weights", "enhancer", "inputs", "pose_net", *NETWORKS)
 _SCORING = ("count", "frames", "step", "seed", "split")
 """Settings that change scores; files count by their content."""
 
@@ -71,7 +74,7 @@ def portable_settings(config: EvaluateConfig) -> dict[str, Any]:
 
 def _write_inputs(config: EvaluateConfig, size_px: int) -> None:
     assert config.protocol != "all"
-    write_inputs(load_samples(config, config.protocol, size_px).samples, config.inputs)
+    write_inputs(load_samples(config, config.protocol, compared_px(config.protocol, size_px)).samples, config.inputs)
 
 
 def _protocol(
@@ -79,18 +82,21 @@ def _protocol(
     networks: dict[str, dict[str, str]],
 ) -> Results:  # fmt: skip
     """Score by one protocol and write everything but the page."""
-    loaded = load_samples(config, protocol, animator.size_px)
-    methods = all_methods(animator, loaded.samples, config)
-    settings = {name: getattr(config, name) for name in _SCORING}
-    made_of = f"{__version__} {SCHEMA_VERSION} {protocol} {digest} {networks} {settings} {list(methods)}"
+    enhancer, stage_two = _enhancer(config)
+    size_px = compared_px(protocol, animator.size_px)
+    loaded = load_samples(config, protocol, size_px)
+    methods = all_methods(animator, loaded.samples, config, enhancer)
+    settings = {name: getattr(config, name) for name in _SCORING} | stage_two
+    kinds = f"{list(methods)} {list(METRICS)}"
+    made_of = f"{__version__} {SCHEMA_VERSION} {protocol} {digest} {networks} {settings} {kinds}"
     rows, sets = _score(config, loaded.samples, methods, animator, Done(output, made_of, loaded.samples))
-    missing = networks_missing(config, protocol, animator.size_px)
+    missing = networks_missing(config, protocol, size_px)
     results = Results(
         protocol=protocol,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         weights_sha256=digest,
-        size_px=animator.size_px,
-        settings=portable_settings(config),
+        size_px=size_px,
+        settings=portable_settings(config) | stage_two,
         samples=[sample.name for sample in loaded.samples],
         columns=pictures.titles(loaded.samples[0], methods),
         networks=networks,
@@ -99,8 +105,20 @@ def _protocol(
         rows=rows,
         left_out=loaded.left_out,
     )
-    _write(output, results, loaded.samples)
+    _write(output, results, loaded.samples, _cells(config))
     return results
+
+
+def _enhancer(config: EvaluateConfig) -> tuple[Enhancer | None, dict[str, str]]:
+    """The enhancer that is evaluated, and what the results say of it."""
+    if config.protocol != "enhance":
+        return None, {}
+    folder = Path(config.enhancer or shipped_weights("enhancer"))
+    return Enhancer.load(folder), {"enhancer_sha256": file_hash(folder / "model.safetensors")}
+
+
+def _cells(config: EvaluateConfig) -> pictures.Cells:
+    return pictures.FINE if config.protocol == "enhance" else pictures.COARSE
 
 
 def _score(
@@ -112,7 +130,7 @@ def _score(
     network = load_frozen("inception", config.inception) if config.inception else None
     sets = SetJudge(network and OnDevice(network, animator.device))
     systems = [method for method in methods.values() if isinstance(method, FolderMethod | CommandMethod)]
-    with open_judges(config, animator.model.motion_encoder.pose) as judges:
+    with open_judges(config, animator.model.motion_encoder.pose, methods.get(BICUBIC, answer)) as judges:
         for sample in tqdm(samples, "evaluating", unit="sample", disable=None):
             others = b"".join(system.made_of(sample) for system in systems)
             kept = done.read(sample, others)
@@ -120,7 +138,7 @@ def _score(
                 results = {name: _pictures(name, method, sample) for name, method in methods.items()}
                 scored = [row for name, result in results.items() for row in score(sample, name, result, judges)]
                 kept = scored + score_wanted(sample, judges), sets.features(sample, results)
-                pictures.write_strips(done.output, sample, results)
+                pictures.write_strips(done.output, sample, results, _cells(config).strip_px)
                 done.write(sample, others, *kept)
             rows += kept[0]
             features.append(kept[1])
@@ -135,7 +153,7 @@ def _pictures(name: str, method: Method, sample: Sample) -> Float[Tensor, "T 3 S
     return made
 
 
-def _write(output: Path, results: Results, samples: list[Sample]) -> None:
+def _write(output: Path, results: Results, samples: list[Sample], cells: pictures.Cells) -> None:
     write_results(output / "scores.json", results)
     found = tables(results)
     text = "\n".join(markdown(table) for table in found)
@@ -146,5 +164,5 @@ def _write(output: Path, results: Results, samples: list[Sample]) -> None:
     ):
         with replacing(output / name) as temporary:
             temporary.write_text(content)
-    pictures.write_sheet(output, samples, results.columns)
+    pictures.write_sheet(output, samples, results.columns, cells.sheet_px)
     print(text)

@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from megaportraits.checkpoint import write_json
 from megaportraits.config.compare import CompareConfig
 from megaportraits.errors import UserError
+from megaportraits.evaluate.columns import column
 from megaportraits.evaluate.results import Results, Row, read_results
-from megaportraits.evaluate.tables import column, markdown_text
+from megaportraits.evaluate.tables import markdown_text
 
 Verdict = Literal["better", "worse", "higher", "lower", "no difference shown"]
 Pair = tuple[Row, Row]
@@ -70,7 +71,8 @@ def compare(config: CompareConfig) -> None:
     print(_text(found, config, a, b), end="")
     if config.output:
         facts = {"schema_version": 1, "protocol": a.protocol, "size_px": a.size_px}
-        sides = {"a": _side(config.a, a, config.method), "b": _side(config.b, b, _method_b(config))}
+        method_a, method_b = _methods(a, config)
+        sides = {"a": _side(config.a, a, method_a), "b": _side(config.b, b, method_b)}
         settings = {"resamples": config.resamples, "seed": config.seed, "confidence": config.confidence}
         write_json(Path(config.output), facts | sides | settings | asdict(found))
 
@@ -82,7 +84,8 @@ def compared(a: Results, b: Results, config: CompareConfig) -> Comparison:
         UserError: other protocols or picture sizes, an unknown method, or no common frames.
     """
     _check_alike(a, b)
-    rows_a, rows_b = _rows_of(a, "A", config.method), _rows_of(b, "B", _method_b(config))
+    method_a, method_b = _methods(a, config)
+    rows_a, rows_b = _rows_of(a, "A", method_a), _rows_of(b, "B", method_b)
     pairs = [(rows_a[key], rows_b[key]) for key in rows_a if key in rows_b]
     if not pairs:
         raise UserError("A and B have no frame of any sample in common; evaluate both on the same data with one seed")
@@ -159,8 +162,10 @@ def _rows_of(results: Results, name: str, method: str) -> dict[tuple[str, int], 
     return rows
 
 
-def _method_b(config: CompareConfig) -> str:
-    return config.method_b or config.method
+def _methods(a: Results, config: CompareConfig) -> tuple[str, str]:
+    """The methods of A and of B."""
+    first = config.method or a.evaluated
+    return first, config.method_b or first
 
 
 def _judged_otherwise(a: Results, b: Results, key: str) -> str:
@@ -191,9 +196,10 @@ def _warnings(pairs: Sequence[Pair], samples: int, only_a: int, only_b: int) -> 
 
 
 def _text(found: Comparison, config: CompareConfig, a: Results, b: Results) -> str:
+    method_a, method_b = _methods(a, config)
     lines = [
-        f"- A: {config.method}, {config.a}, weights {a.weights_sha256[:12]}",
-        f"- B: {_method_b(config)}, {config.b}, weights {b.weights_sha256[:12]}",
+        f"- A: {method_a}, {config.a}, {_weights(a)}",
+        f"- B: {method_b}, {config.b}, {_weights(b)}",
         f"- protocol {a.protocol}, {a.size_px} px, {found.samples} samples, {found.frames} frames in both",
         "",
         *(f"Warning: {warning}\n" for warning in found.warnings),
@@ -204,6 +210,11 @@ def _text(found: Comparison, config: CompareConfig, a: Results, b: Results) -> s
         *(f"Left out: {column(key).title}: {reason}.\n" for key, reason in found.left_out.items()),
     ]
     return "\n".join(lines).rstrip() + "\n" + _LEGEND
+
+
+def _weights(results: Results) -> str:
+    enhancer = results.enhancer_sha256
+    return f"weights {results.weights_sha256[:12]}" + (f", enhancer {enhancer[:12]}" if enhancer else "")
 
 
 def _line(key: str, found: Difference) -> str:
@@ -217,4 +228,5 @@ def _line(key: str, found: Difference) -> str:
 def _side(path: str, results: Results, method: str) -> dict[str, Any]:
     """Where one side comes from, without this machine's folders."""
     facts = {"file": Path(path).name, "method": method, "date": results.date, "weights_sha256": results.weights_sha256}
-    return facts | {"networks": results.networks}
+    enhancer = {"enhancer_sha256": results.enhancer_sha256} if results.enhancer_sha256 else {}
+    return facts | enhancer | {"networks": results.networks}

@@ -1,12 +1,13 @@
-"""Frames to evaluate on, from rendered clips and from videos, at the model's picture size."""
+"""Frames to evaluate on, from rendered clips and from videos, at the size of the compared pictures."""
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -15,7 +16,7 @@ from megaportraits.data.clips import Clip
 from megaportraits.data.crop import SquareCrop
 from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.recorded import truth_of
-from megaportraits.data.regions import check_landmarks
+from megaportraits.data.regions import check_landmarks, regions
 from megaportraits.data.track import video_square
 from megaportraits.data.video import read_frames
 from megaportraits.errors import UserError
@@ -64,6 +65,16 @@ class Frames:
         """The person in front of grey, in [0, 1]."""
         matte = self.foreground()
         return over_grey(self.picture(), matte)
+
+    def regions(self) -> dict[str, Float[Tensor, "T 1 S S"]]:
+        """The scored regions by name, head (rendered) or face first."""
+        matte = self.foreground() if self.rendered else None
+        return regions(self.landmarks, self.landmark_ids, matte, self.rgb.shape[-1])
+
+    def halved(self) -> "Frames":
+        """The same at half the size: the mean of each square of 2 x 2 pixels."""
+        rgb, matte = ((F.avg_pool2d(t.float(), 2) + 0.5).byte() for t in (self.rgb, self.matte))
+        return replace(self, rgb=rgb, matte=matte)
 
 
 def spread(first: int, last: int, count: int) -> list[int]:

@@ -1,7 +1,4 @@
-"""What networks and trackers say of a method's pictures; each judge gives columns of one number for each frame.
-
-Columns are named "REGION_METRIC"; NaN is "no value". Judges see the pictures over grey, as all scores do.
-"""
+"""What networks and trackers say of a method's pictures, which they see over grey, as all scores do."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +13,13 @@ from megaportraits.config import EvaluateConfig
 from megaportraits.data.alignment import aligned_face, five_point_face
 from megaportraits.data.faces import FaceTracker
 from megaportraits.data.keypoints import select
-from megaportraits.data.regions import regions
 from megaportraits.evaluate.face_reader import FaceReader
 from megaportraits.evaluate.frames import LANDMARKS, Frames
+from megaportraits.evaluate.judging import Columns, Judge, Pictures
 from megaportraits.evaluate.networks import OnDevice
 from megaportraits.evaluate.poses import load_pose_net
 from megaportraits.evaluate.protocols import Sample
+from megaportraits.evaluate.steadiness import WarpJudge, answer, flicker
 from megaportraits.geometry import rotation_error_deg
 from megaportraits.losses.perceptual import perceptual_loss
 from megaportraits.losses.pretrained import load_frozen
@@ -32,15 +30,15 @@ from megaportraits.models.identity import IdentityNet
 from megaportraits.models.motion_encoder import HeadPoseNet
 from megaportraits.tensors import HeadPose, over_grey
 
-Pictures = Float[Tensor, "T 3 S S"]
-Columns = dict[str, Float[Tensor, " T"]]
-Judge = Callable[[Sample, Pictures], Columns]
-"""(sample, a method's pictures) -> columns."""
-
 
 @contextlib.contextmanager
-def open_judges(config: EvaluateConfig, own_pose_net: HeadPoseNet) -> Iterator[list[Judge]]:
+def open_judges(
+    config: EvaluateConfig, own_pose_net: HeadPoseNet, moving: Callable[[Sample], Pictures] = answer
+) -> Iterator[list[Judge]]:
     """The judges that the settings ask for; MediaPipe and a head pose net always.
+
+    Args:
+        moving: gives the pictures whose optical flow all methods' are held against.
 
     Raises:
         UserError: a network cannot be read.
@@ -49,7 +47,7 @@ def open_judges(config: EvaluateConfig, own_pose_net: HeadPoseNet) -> Iterator[l
     device = next(own_pose_net.parameters()).device
     judges: list[Judge] = [PoseJudge(pose_net)]
     if config.step == 1:
-        judges.append(flicker)
+        judges += [flicker, WarpJudge(moving)]
     if config.gaze_net:
         judges.append(GazeJudge(GazeNet.load(config.gaze_net)))
     if config.lpips:
@@ -129,8 +127,7 @@ class FeatureJudge:
 
 def _raw_and_masked(target: Frames) -> dict[str, Float[Tensor, "T 1 S S"]]:
     """The whole picture, and its first region."""
-    matte = target.foreground() if target.rendered else None
-    name, mask = next(iter(regions(target.landmarks, target.landmark_ids, matte, target.rgb.shape[-1]).items()))
+    name, mask = next(iter(target.regions().items()))
     return {"raw": torch.ones_like(mask), name: mask}
 
 
@@ -177,17 +174,6 @@ def embedder(path: str, pose_net: HeadPoseNet, faces: FaceReader) -> Embedder:
     network = cast(IdentityNet, load_frozen("mobilefacenet", path))
     ids = range(LANDMARKS)
     return lambda pictures: network.embed(five_point_face(pictures, _keypoints(faces.landmarks(pictures), ids)))
-
-
-def flicker(sample: Sample, result: Pictures) -> Columns:
-    """Mean size of the second difference in time of each frame that stands between neighbours, in [0, 1] units; NaN
-    elsewhere. Movement counts too: compare with the right answer's (or the driver's)."""
-    out = torch.full((len(result),), torch.nan)
-    numbers = sample.wanted.numbers
-    for i in range(1, len(result) - 1):
-        if numbers[i - 1] + 1 == numbers[i] == numbers[i + 1] - 1:
-            out[i] = (result[i - 1] - 2 * result[i] + result[i + 1]).abs().mean()
-    return {"raw_flicker": out}
 
 
 class LandmarkJudge:

@@ -28,7 +28,7 @@ _CHUNK = 16
 
 def _metrics(protocol: Protocol) -> list[tuple[str, str]]:
     """(setting, metric) of all that the protocol can measure."""
-    without = {"cross": _OF_ANSWERS, "self": _OF_OTHERS, "truth": ()}[protocol]
+    without = {"cross": _OF_ANSWERS, "self": _OF_OTHERS, "enhance": _OF_OTHERS, "truth": ()}[protocol]
     return [(option, m) for option, metrics in NETWORKS.items() for m in metrics if m not in without]
 
 
@@ -48,6 +48,8 @@ def networks_used(config: EvaluateConfig, weights: str | Path, protocol: Protoco
             used[metric] |= {"with": _named(weights_file("alexnet"))["sha256"]}
         if path and option == "recogniser" and Path(path).is_dir():
             used[metric] |= {"with": pose_net["sha256"]}  # it says where the face is
+    if protocol == "enhance" and config.step == 1:
+        used["warp_error"] = _named(Path(weights))  # the flow is of its pictures
     return used
 
 
@@ -60,6 +62,8 @@ def networks_missing(config: EvaluateConfig, protocol: Protocol, size_px: int) -
     }
     if config.step != 1:
         missing["flicker"] = "the frames are no neighbours; give --step 1"
+        if protocol != "cross":
+            missing["warp_error"] = missing["flicker"]
     if protocol != "cross" and size_px < LEAST_MS_SSIM_PX:
         missing["ms_ssim"] = f"pictures have {size_px} px; it needs {LEAST_MS_SSIM_PX}"
     return missing

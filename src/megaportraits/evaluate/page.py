@@ -8,16 +8,17 @@ from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
+from megaportraits.evaluate.columns import METRICS, REGIONS, column
 from megaportraits.evaluate.plots import expression_plot, yaw_plot
 from megaportraits.evaluate.results import Results, Row
-from megaportraits.evaluate.tables import METRICS, REGIONS, Table, column, tables
+from megaportraits.evaluate.tables import Table, tables
 from megaportraits.files import replacing
 
-SHOWN_METHOD = "model"
 _CHIEF = (
     ("head_psnr_db", "face_psnr_db"),
     ("mouth_psnr_db",),
     tuple(f"{region}_lpips" for region in REGIONS),
+    ("head_gradient_error", "face_gradient_error"),
     tuple(f"{region}_csim" for region in ("face", *REGIONS)),
     tuple(f"{region}_pose_deg" for region in REGIONS),
     (*(f"{region}_landmarks" for region in ("mouth", *REGIONS)), "face_expression"),
@@ -76,20 +77,20 @@ def write_page(path: Path, results_list: Sequence[Results], pictures_folder: str
     sections = [_section(r, f"{at}{quote(pictures_folder)}") for r, at in zip(results_list, folders, strict=True)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     source = resources.files("megaportraits.evaluate").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    text = environment.from_string(source).render(sections=sections, method=SHOWN_METHOD, metrics=METRICS)
+    text = environment.from_string(source).render(sections=sections, metrics=METRICS)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def chief_scores(results: Results) -> list[str]:
-    """The scores that matter most, of those that the shown method has values of."""
+    """The scores that matter most, of those that the evaluated method has values of."""
     known = {key for row in _shown(results) for key, value in row.scores.items() if value is not None}
     found = [next((key for key in keys if key in known), None) for keys in _CHIEF]
     return [key for key in found if key is not None]
 
 
 def extremes(results: Results, key: str) -> Iterator[tuple[str, Row]]:
-    """(rank, row) of the worst, the median and the best frame of the shown method; fewer where there are fewer."""
+    """(rank, row) of the worst, the median and the best frame of the evaluated method; fewer where there are fewer."""
     known = [(value, row) for row in _shown(results) if (value := row.scores.get(key)) is not None]
     known.sort(key=lambda pair: pair[0], reverse=column(key).metric.better == "lower")
     places = {0: "worst", len(known) - 1: "best"} | ({len(known) // 2: "median"} if len(known) > 2 else {})
@@ -98,7 +99,7 @@ def extremes(results: Results, key: str) -> Iterator[tuple[str, Row]]:
 
 
 def _shown(results: Results) -> list[Row]:
-    return [row for row in results.rows if row.method == SHOWN_METHOD]
+    return [row for row in results.rows if row.method == results.evaluated]
 
 
 def _section(results: Results, folder: str) -> Section:
@@ -115,7 +116,7 @@ def _section(results: Results, folder: str) -> Section:
 
 
 def _judged_scores(results: Results) -> list[str]:
-    """All scores that have a better end and that the shown method has values of."""
+    """All scores that have a better end and that the evaluated method has values of."""
     known = {key: None for row in _shown(results) for key, value in row.scores.items() if value is not None}
     return [key for key in known if column(key).metric.better]
 

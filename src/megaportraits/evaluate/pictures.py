@@ -1,6 +1,7 @@
 """Pictures of an evaluation: a strip for each frame, and a contact sheet of them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,24 @@ from torch import Tensor
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.files import replacing
 
-_MOST_PX = 256
-_SHEET_PX, _HEADER_PX = 160, 40
+_HEADER_PX = 40
 _SHEET_ROWS = 8
 Results = dict[str, Float[Tensor, "T 3 S S"]]
 """Pictures by method."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Sides of the square cells."""
+
+    strip_px: int = 256
+    """Of strips, at most."""
+    sheet_px: int = 160
+    """Of the contact sheet."""
+
+
+COARSE, FINE = Cells(), Cells(512, 320)
+"""What suffices to see motion and likeness, and what shows edges."""
 
 
 def titles(sample: Sample, methods: Iterable[str]) -> list[str]:
@@ -36,11 +50,11 @@ def strip_path(folder: Path, sample: int, frame: int) -> Path:
     return folder / "pictures" / f"{sample:03d}-{frame:04d}.jpg"
 
 
-def write_strips(folder: Path, sample: Sample, results: Results) -> None:
-    """Write the strip of each frame: square cells side by side, at most 256 px each."""
+def write_strips(folder: Path, sample: Sample, results: Results, most_px: int = COARSE.strip_px) -> None:
+    """Write the strip of each frame: square cells side by side, at most `most_px` each."""
     shown = _given(sample) | results
     for i, frame in enumerate(sample.wanted.numbers):
-        cells = [_picture(pictures[i], _MOST_PX) for pictures in shown.values()]
+        cells = [_picture(pictures[i], most_px) for pictures in shown.values()]
         with replacing(strip_path(folder, sample.number, frame)) as temporary:
             _side_by_side(cells).save(temporary, quality=90)
 
@@ -52,20 +66,20 @@ def most_moved(sample: Sample) -> int:
     return sample.wanted.numbers[row]
 
 
-def write_sheet(folder: Path, samples: Sequence[Sample], titles: Sequence[str]) -> None:
+def write_sheet(folder: Path, samples: Sequence[Sample], titles: Sequence[str], cell_px: int = COARSE.sheet_px) -> None:
     """Write `contact_sheet.png` from the strips: one line for each of at most 8 samples, column titles above."""
     picked = [samples[i] for i in sorted({round(x) for x in np.linspace(0, len(samples) - 1, _SHEET_ROWS)})]
-    sheet = Image.new("RGB", (_SHEET_PX * len(titles), _HEADER_PX + _SHEET_PX * len(picked)), "white")
+    sheet = Image.new("RGB", (cell_px * len(titles), _HEADER_PX + cell_px * len(picked)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
     for column, title in enumerate(titles):
-        text, middle = title.replace(", ", ",\n"), (column + 0.5) * _SHEET_PX
+        text, middle = title.replace(", ", ",\n"), (column + 0.5) * cell_px
         draw.multiline_text((middle, _HEADER_PX / 2), text, "black", font, "mm", align="center")
     for line, sample in enumerate(picked):
-        top = _HEADER_PX + line * _SHEET_PX
+        top = _HEADER_PX + line * cell_px
         with Image.open(strip_path(folder, sample.number, most_moved(sample))) as strip:
-            sheet.paste(strip.resize((_SHEET_PX * len(titles), _SHEET_PX), Image.Resampling.LANCZOS), (0, top))
+            sheet.paste(strip.resize((cell_px * len(titles), cell_px), Image.Resampling.LANCZOS), (0, top))
         small = ImageFont.load_default(size=10)
-        draw.text((4, top + _SHEET_PX - 15), sample.name, "black", small, stroke_width=2, stroke_fill="white")
+        draw.text((4, top + cell_px - 15), sample.name, "black", small, stroke_width=2, stroke_fill="white")
     with replacing(folder / "contact_sheet.png") as temporary:
         sheet.save(temporary)
 

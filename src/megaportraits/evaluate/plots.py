@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from megaportraits.evaluate.columns import Column, column
 from megaportraits.evaluate.results import Results, Row
-from megaportraits.evaluate.tables import Column, column
 
 _YAW_BIN_DEG = 10
 _EXPRESSION_BINS = 5

@@ -8,15 +8,16 @@ self: source = first frame, drivers = later frames of the same clip or video, wh
 (the paper's self-reenactment, 4.2).
 
 cross: source = first frame of one person, drivers = frames of another one; there is no right answer (4.2).
+
+enhance: self at twice the model's size, which the enhancer reaches (3.2). The paper scores 1024 px by cross-driving,
+where nothing is known of the right edges.
 """
 
 import contextlib
 import functools
-import itertools
 import random
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from megaportraits.data.clips import find_clips, read_clip, read_info
 from megaportraits.data.video import READABLE
 from megaportraits.errors import UserError
 from megaportraits.evaluate.frames import Frames, chosen, clip_frames, spread, video_frames
+from megaportraits.evaluate.pairing import TruthPair, cross_pairs, truth_pairs
 
 _TRIED = 8
 """Frames of a video among which the first one with a face becomes the source of protocol "cross"."""
@@ -64,15 +66,6 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class TruthPair:
-    """The clips of one cross-driven sample."""
-
-    source: Path
-    driver: Path
-    target: Path
-
-
-@dataclass(frozen=True)
 class Samples:
     """What a protocol is scored on."""
 
@@ -82,7 +75,7 @@ class Samples:
 
 
 def load_samples(config: EvaluateConfig, protocol: Protocol, size_px: int) -> Samples:
-    """The protocol's samples, at the model's picture size; the same ones for the same data and seed.
+    """The protocol's samples, at the size of the compared pictures; the same ones for the same data and seed.
 
     Raises:
         UserError: there is no data of the kind that the protocol needs, or none of it can be used.
@@ -91,11 +84,17 @@ def load_samples(config: EvaluateConfig, protocol: Protocol, size_px: int) -> Sa
         truths = truth_pairs(_clips(config), config.count, config.seed)
         return _loaded([functools.partial(_truth_sample, pair, config, size_px, i) for i, pair in enumerate(truths)])
     files = _files(config)
-    if protocol == "self":
+    if protocol != "cross":
         picked = [files[i] for i in spread(0, len(files) - 1, config.count)]
-        return _loaded([functools.partial(_self_sample, path, config, size_px) for path in picked])
+        make = _self_sample if protocol == "self" else _enhance_sample
+        return _loaded([functools.partial(make, path, config, size_px) for path in picked])
     pairs = cross_pairs(_people(files), config.count, config.seed)
     return _loaded([functools.partial(_cross_sample, *pair, config, size_px) for pair in pairs])
+
+
+def compared_px(protocol: Protocol, model_px: int) -> int:
+    """Side of the compared pictures, of a model that paints `model_px`."""
+    return 2 * model_px if protocol == "enhance" else model_px
 
 
 def _loaded(makers: Sequence[Callable[[int], Sample]]) -> Samples:
@@ -162,56 +161,6 @@ def _videos(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in READABLE)
 
 
-def truth_pairs(clips: list[Path], count: int, seed: int) -> list[TruthPair]:
-    """At most `count` cross-driven pairs, drawn by the seed; every identity is a source equally often.
-
-    Raises:
-        UserError: no identity shares a motion with another and has a second motion.
-    """
-    by_identity: dict[str, dict[str, Path]] = defaultdict(dict)
-    for path in clips:
-        info = read_info(path)
-        by_identity[info.identity][info.motion] = path
-    draw = random.Random(seed)
-    choices = []
-    for name, own in by_identity.items():
-        candidates = [
-            TruthPair(own[still], driver[motion], own[motion])
-            for other, driver in by_identity.items()
-            for still, motion in itertools.permutations(own, 2)
-            if other != name and motion in driver
-        ]
-        draw.shuffle(candidates)
-        choices.append(candidates)
-    draw.shuffle(choices)
-    in_turn = [pair for turn in itertools.zip_longest(*choices) for pair in turn if pair is not None]
-    if not in_turn:
-        raise UserError(
-            "no two identities share a motion beside which one of them has another; protocol 'truth' needs clips of "
-            "the same motions on several identities (or choose --protocol self)"
-        )
-    return in_turn[:count]
-
-
-def cross_pairs(people: Mapping[Path, Hashable], count: int, seed: int) -> list[tuple[Path, Path]]:
-    """At most `count` pairs (source, driver) of two people, drawn by the seed; every file is a source equally often.
-
-    Raises:
-        UserError: all files are of one person.
-    """
-    draw = random.Random(seed)
-    choices = []
-    for source, person in people.items():
-        others = [path for path, other in people.items() if other != person]
-        draw.shuffle(others)
-        choices.append([(source, driver) for driver in others])
-    draw.shuffle(choices)
-    in_turn = [pair for turn in itertools.zip_longest(*choices) for pair in turn if pair is not None]
-    if not in_turn:
-        raise UserError("all files are of one person; protocol 'cross' needs two (or choose --protocol self)")
-    return in_turn[:count]
-
-
 def _truth_sample(pair: TruthPair, config: EvaluateConfig, size_px: int, position: int, number: int) -> Sample:
     source, driver, target = (read_clip(p) for p in (pair.source, pair.driver, pair.target))
     still = random.Random(f"{config.seed} {position}").randrange(len(source.rgb))
@@ -229,6 +178,14 @@ def _self_sample(path: Path, config: EvaluateConfig, size_px: int, number: int) 
     frames = _frames(path, config.frames + 1, config.step, size_px, least=2)
     later = frames.pick(range(1, len(frames.numbers)))
     return Sample(number, path.name, frames.pick([0]), later, later)
+
+
+def _enhance_sample(path: Path, config: EvaluateConfig, size_px: int, number: int) -> Sample:
+    if path.is_dir() and (own_px := read_info(path).size_px) < size_px:
+        raise UserError(
+            f"{path} has pictures of {own_px} px and so no right answer of {size_px} px; give clips of at least that"
+        )
+    return _self_sample(path, config, size_px, number)
 
 
 def _cross_sample(source: Path, driver: Path, config: EvaluateConfig, size_px: int, number: int) -> Sample:

@@ -41,7 +41,7 @@ class Results:
     size_px: int
     """Side of the compared pictures."""
     settings: dict[str, Any]
-    """Of paths the last part only."""
+    """Of paths the last part only; `enhancer_sha256` of its `model.safetensors`, where one was evaluated."""
     samples: list[str]
     """Names; the picture of frame F of sample i is `pictures/iii-FFFF.jpg` (`%03d-%04d`)."""
     columns: list[str]
@@ -56,6 +56,16 @@ class Results:
     left_out: list[str] = field(default_factory=list)
     """Files that could not be used, a sentence each."""
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def evaluated(self) -> str:
+        """The method that the evaluation is about."""
+        return "base, enhancer" if self.protocol == "enhance" else "model"
+
+    @property
+    def enhancer_sha256(self) -> str:
+        """Empty where no enhancer was evaluated."""
+        return self.settings.get("enhancer_sha256", "")
 
 
 def write_results(path: Path, results: Results) -> None:

@@ -7,12 +7,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from megaportraits.data.regions import CHIN, TOP, regions
-from megaportraits.evaluate.judges import Columns, Judge
+from megaportraits.data.regions import CHIN, TOP
+from megaportraits.evaluate.judging import Columns, Judge
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.evaluate.results import Row
 from megaportraits.geometry import angles_from_rotation
-from megaportraits.metrics import expression_movement, l1, masked_mean, movement, ms_ssim, psnr_db, ssim_map
+from megaportraits.metrics import (
+    expression_movement,
+    gradient_error,
+    l1,
+    masked_mean,
+    movement,
+    ms_ssim,
+    psnr_db,
+    sharpness,
+    ssim_map,
+)
 
 MOST_DB = 100.0
 """Equal pictures have infinite PSNR; means count them with this."""
@@ -35,20 +45,21 @@ def score_wanted(sample: Sample, judges: Sequence[Judge]) -> list[Row]:
 
 
 def _picture_columns(sample: Sample, result: Float[Tensor, "T 3 S S"]) -> Columns:
-    """PSNR, SSIM and L1 of the whole picture (raw) and of each region, MS-SSIM of the whole picture."""
+    """PSNR, SSIM, L1, gradient error and sharpness of the whole picture (raw) and of each region, MS-SSIM of the whole
+    picture."""
     target = sample.target
     if target is None:
         return {}
     truth = target.over_grey()
-    matte = target.foreground() if target.rendered else None
     similarity = ssim_map(result, truth)
-    masks = {"raw": torch.ones_like(truth[:, :1])}
-    masks |= regions(target.landmarks, target.landmark_ids, matte, truth.shape[-1])
+    masks = {"raw": torch.ones_like(truth[:, :1])} | target.regions()
     columns: Columns = {}
     for region, mask in masks.items():
         columns[f"{region}_psnr_db"] = psnr_db(result, truth, mask).clamp(max=MOST_DB)
         columns[f"{region}_ssim"] = masked_mean(similarity, mask)
         columns[f"{region}_l1"] = l1(result, truth, mask)
+        columns[f"{region}_gradient_error"] = gradient_error(result, truth, mask)
+        columns[f"{region}_sharpness"] = sharpness(result, truth, mask)
     columns["raw_ms_ssim"] = ms_ssim(result, truth)
     return columns
 

@@ -4,11 +4,10 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from megaportraits.evaluate.columns import METRICS, Column, Group, column
 from megaportraits.evaluate.results import Results, Row
 
-REGIONS = ("raw", "head", "face", "mouth", "eyes")
 MOVED = 0.05
 """A frame counts as moved where its landmarks are further than this from the source's, on average, in face heights."""
 KNOWING = (
@@ -21,69 +20,12 @@ KNOWING = (
 )
 """What was given more than the two pictures (the right answer, poses, landmarks) is not compared with the others."""
 Scores = Mapping[str, float | None]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is printed."""
-
-    title: str
-    digits: int = 4
-    better: Literal["higher", "lower"] | None = None
-    of_pictures: bool = False
-    """Compares the picture with the right answer; else a judge looks at the result."""
-
-
-METRICS = {
-    "psnr_db": Metric("PSNR dB", 2, "higher", True),
-    "ssim": Metric("SSIM", 4, "higher", True),
-    "ms_ssim": Metric("MS-SSIM", 4, "higher", True),
-    "l1": Metric("L1", 4, "lower", True),
-    "lpips": Metric("LPIPS", 4, "lower", True),
-    "squeezenet": Metric("SqueezeNet distance", 4, "lower", True),
-    "pose_deg": Metric("pose error °", 2, "lower"),
-    "gaze_deg": Metric("gaze error °", 2, "lower"),
-    "landmarks": Metric("landmark error", 4, "lower"),
-    "expression": Metric("expression error", 4, "lower"),
-    "csim": Metric("CSIM", 4, "higher"),
-    "leak": Metric("identity leak", 4, "lower"),
-    "opening": Metric("opening", 4),
-    "opening_r": Metric("opening r", 3, "higher"),
-    "opening_r_within": Metric("opening r within clips", 3, "higher"),
-    "iqa": Metric("IQA", 2, "higher"),
-    "fid": Metric("FID", 2, "lower"),
-    "kid": Metric("KID", 4, "lower"),
-    "flicker": Metric("flicker", 4),
-    "no_face": Metric("frames without a face", 0, "lower"),
+_GROUPS: dict[Group, str] = {
+    "pictures": "Pictures against the right answer",
+    "edges": "Sharpness against the right answer",
+    "judges": "What the judges say",
 }
-"""By the score's name without its region. Flicker counts movement too, so less of it is not always better."""
-_GROUPS = (("Pictures against the right answer", True), ("What the judges say", False))
-
-
-@dataclass(frozen=True)
-class Column:
-    """One score."""
-
-    key: str
-    region: str
-    """Empty where the score is of no region."""
-    name: str
-    """Of the metric."""
-    metric: Metric
-
-    @property
-    def title(self) -> str:
-        """Region and metric."""
-        return f"{self.region} {self.metric.title}".strip()
-
-    @property
-    def arrow(self) -> str:
-        """The better direction; empty where there is none."""
-        return {"higher": "↑", "lower": "↓", None: ""}[self.metric.better]
-
-    def text(self, value: float | None, signed: bool = False) -> str:
-        """A value with the metric's digits; empty for None."""
-        return "" if value is None else f"{value:{'+' if signed else ''}.{self.metric.digits}f}"
+"""Titles of the tables."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +49,8 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def column(key: str) -> Column:
-    """The column of a score "REGION_METRIC" or "METRIC"; unknown metrics keep their name and have no direction."""
-    region, _, name = key.partition("_")
-    if key in METRICS or not (region in REGIONS or name in METRICS):
-        region, name = "", key
-    return Column(key, region, name, METRICS.get(name, Metric(name)))
-
-
 def tables(results: Results) -> list[Table]:
-    """Pictures against the right answer, what the judges say, and both again for the frames that moved.
+    """One table for each group of metrics, and all of them again for the frames that moved.
 
     Columns without any value are left out, and tables without columns, unless an unavailable metric belongs there.
     """
@@ -125,16 +59,18 @@ def tables(results: Results) -> list[Table]:
         everything[method] = everything.get(method, {}) | scores
     moved = [row for row in results.rows if row.moved > MOVED]
     suffix = f", frames that moved by more than {MOVED:.0%} of the face ({len(_frames(moved))} of {total})"
-    made = [_table(title, everything, of_pictures) for title, of_pictures in _GROUPS]
-    made += [_table(title + suffix, means(moved), of_pictures) for title, of_pictures in _GROUPS]
-    if any(c.name == "fid" for c in made[1].columns):
-        made[1].notes.append(
+    made = {group: _table(title, everything, group) for group, title in _GROUPS.items()}
+    again = [_table(title + suffix, means(moved), group) for group, title in _GROUPS.items()]
+    if any(c.name == "fid" for c in made["judges"].columns):
+        made["judges"].notes.append(
             f"FID and KID of {total} pictures: FID is biased upwards, strongly below about 2048; compare it only with "
             "that of equally many, and prefer KID"
         )
+    if made["edges"].columns:
+        made["edges"].notes.append("sharpness: 1 is the right answer's, less is too smooth, more too sharp or noisy")
     for name, why in results.unavailable.items():
-        made[0 if _of_pictures(name) else 1].notes.append(f"{name}: not available: {why}")
-    return [table for table in made if table.columns or table.notes]
+        made[_group(name)].notes.append(f"{name}: not available: {why}")
+    return [table for table in [*made.values(), *again] if table.columns or table.notes]
 
 
 def means(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
@@ -162,15 +98,16 @@ def _frames(rows: Sequence[Row]) -> set[tuple[str, int]]:
     return {(row.sample, row.frame) for row in rows}
 
 
-def _of_pictures(title: str) -> bool:
-    """Whether a title begins like that of a metric that compares pictures."""
+def _group(title: str) -> Group:
+    """The group of a metric whose title begins alike; "judges" for others."""
     first = title.lower().split()[:1]
-    return any(m.of_pictures and m.title.lower().split()[:1] == first for m in METRICS.values())
+    groups: list[Group] = [metric.group for metric in METRICS.values() if metric.title.lower().split()[:1] == first]
+    return groups[0] if groups else "judges"
 
 
-def _table(title: str, found: Mapping[str, Scores], of_pictures: bool) -> Table:
+def _table(title: str, found: Mapping[str, Scores], group: Group) -> Table:
     keys = dict.fromkeys(key for scores in found.values() for key, value in scores.items() if value is not None)
-    columns = [c for c in map(column, keys) if c.metric.of_pictures == of_pictures]
+    columns = [c for c in map(column, keys) if c.metric.group == group]
     shown = {m: scores for m, scores in found.items() if any(c.key in scores for c in columns)}
     best = {c.key: _best(c, {m: s.get(c.key) for m, s in shown.items() if m not in KNOWING}) for c in columns}
     rows = {

@@ -1,4 +1,5 @@
-"""PSNR, L1 and SSIM of pictures inside a mask, MS-SSIM of whole ones: pure functions, one number for each sample.
+"""PSNR, L1, SSIM and sharpness of pictures inside a mask, MS-SSIM of whole ones: pure functions, one number for each
+sample.
 
 Pictures are RGB in [0, 1], masks weights in [0, 1]. An empty mask has no mean: its result is NaN.
 """
@@ -11,6 +12,8 @@ from torch import Tensor
 _WINDOW = 11
 _SIGMA = 1.5
 _STABILITY = (0.01**2, 0.03**2)
+_LUMINANCE = (0.299, 0.587, 0.114)
+"""Of red, green and blue (ITU-R BT.601)."""
 LEAST_MS_SSIM_PX = 176
 """The coarsest of the five scales, a sixteenth, must hold the window: 16 * 11."""
 
@@ -65,6 +68,34 @@ def ms_ssim(a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[T
     if min(a.shape[-2:]) < LEAST_MS_SSIM_PX:
         return a.new_full((len(a),), torch.nan)
     return multiscale_structural_similarity_index_measure(a, b, data_range=1.0, reduction="none")
+
+
+def gradient_size(picture: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 H W"]:
+    """Length of the gradient of the luminance 0.299 R + 0.587 G + 0.114 B, in units of the picture for each pixel.
+
+    Central differences (next - previous) / 2 in x and y, with the picture's edge repeated.
+    """
+    luminance = (picture * picture.new_tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+    padded = F.pad(luminance, (1, 1, 1, 1), mode="replicate")
+    x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    return torch.hypot(x, y) / 2
+
+
+def gradient_error(
+    a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
+) -> Float[Tensor, " B"]:
+    """Mean absolute difference of `gradient_size`; 0 for equal pictures. Where edges point does not count."""
+    return masked_mean((gradient_size(a) - gradient_size(b)).abs(), mask)
+
+
+def sharpness(
+    a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
+) -> Float[Tensor, " B"]:
+    """Mean `gradient_size` of a over that of b: 1 for equal pictures, less where a is smoother, more where it is
+    sharper or noisier; NaN where b is flat."""
+    found, wanted = (masked_mean(gradient_size(picture), mask) for picture in (a, b))
+    return torch.where(wanted > 0, found / wanted, torch.nan)
 
 
 def _blur(values: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
