@@ -31,7 +31,7 @@ _TINY = ModelConfig(
     paints_matte=True,
 )
 _LIVE = ModelConfig(
-    size_px=128,
+    size_px=256,
     volume_channels=24,
     volume_depth=8,
     appearance=AppearanceConfig((24, 48, 64, 96), 2, 16, 128, 128),
