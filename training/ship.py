@@ -10,13 +10,14 @@ from typing import Any
 
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.models.base import BaseModel
+from megaportraits.models.enhancer import Enhancer
 from megaportraits.models.gaze import GazeNet
 from megaportraits.models.identity import IdentityNet
 
 WEIGHTS = Path(__file__).parents[1] / "src/megaportraits/weights"
-KINDS = {"base": BaseModel, "gaze": GazeNet, "identity": IdentityNet}
+KINDS = {kind.kind: kind for kind in (BaseModel, Enhancer, GazeNet, IdentityNet)}
 PLACES = (
-    "output", "data", "recorded", "stills", "pose", "expression", "start_from", "teacher", "assets", "folder",
+    "output", "data", "recorded", "stills", "base", "pose", "expression", "start_from", "teacher", "assets", "folder",
     "backgrounds", "held_out", "perceptual_weights", "face_weights", "gaze_weights", "recogniser_weights",
 )  # fmt: skip
 """Settings that name files and folders."""

@@ -227,7 +227,7 @@ def test_motions_of_other_lengths_and_no_crops_are_user_errors(animator, source)
 
 def test_weights_are_loaded_by_name_and_say_what_they_compute_with():
     animator = Animator.load("live", "cpu")
-    assert (animator.size_px, animator.precision, animator.device.type) == (128, "fp32", "cpu")
+    assert (animator.size_px, animator.precision, animator.device.type) == (256, "fp32", "cpu")
     assert animator.model_hash == Animator.load(shipped_weights(), "cpu", "fp32").model_hash
     assert len(animator.model_hash) == 64
 

@@ -15,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from megaportraits.animate import Animator
@@ -33,6 +34,7 @@ from megaportraits.data.video import probe, read_frames, read_timed_frames
 from megaportraits.data.video_writer import VideoWriter, write_video
 from megaportraits.doctor import doctor
 from megaportraits.geometry import mean_head
+from megaportraits.metrics import optical_flow, warp_error
 
 SIZE_PX = 256
 SOUND_HZ = 16_000
@@ -285,7 +287,7 @@ def test_frontal_heads_and_turns_to_the_right_side(motion, photo, made, judge):
         there, back = (
             judge(made(source, driver, frontalize=True, rotate=angles)[::7]) - ahead for angles in (turn, opposite)
         )
-        assert there[:, axis].min() > 2 > -2 > back[:, axis].max()
+        assert there[:, axis].mean() > 2 > -2 > back[:, axis].mean()
         between = (there - back).mean(0)
         assert between[axis] > 12
         assert between[axis] > 2 * np.abs(np.delete(between, axis)).max()
@@ -409,7 +411,7 @@ def corners(pictures: np.ndarray) -> np.ndarray:
 def test_backgrounds_of_the_crop(shipped, motion, photo, real_media, made, tmp_path):
     source, driver = photo("painting_s0"), motion("pexels_langer.mp4", 150, 6, 6)
     shown = {word: made(source, driver, background=word) for word in ("source", "blur", "#00ff00", "transparent")}
-    middle = np.s_[:, 50:80, 50:75]
+    middle = np.s_[:, 100:160, 100:150]
     assert difference(corners(shown["source"]), corners(shipped.set_source(source).crop[None].repeat(6, 0))) < 8
     assert (
         np.abs(np.diff(corners(shown["blur"]), axis=1)).mean()
@@ -501,20 +503,30 @@ def test_networks_of_the_user(shipped, motion, photo, made, tmp_path):
     assert difference(corners(filled), corners(usual)) < 3
 
 
+def as_tensor(pictures: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+
+
 def test_enhanced_pictures_are_sharper_and_steady_ones_calmer(photo, clip, tmp_path):
     """`steady` takes tremble out of what the enhancer adds, not detail."""
     large = Animator.load("live", "cpu", resolution=2 * SIZE_PX)
     driver, shown = clip("lp_d10.mp4", 0, 6), {}
-    for steady in (0.0, 0.6):
+    for steady in (0.0, 0.7):
         folder = tmp_path / f"steady{10 * steady:.0f}"
         large.animate(photo("painting_s9"), driver, folder, progress=False, steady=steady, background="grey")
         shown[steady] = np.stack([read_picture(path) for path in sorted(folder.iterdir())]).astype(int)
     assert shown[0.0].shape == (6, 2 * SIZE_PX, 2 * SIZE_PX, 3)
     small = [cv2.resize(p.astype(np.uint8), (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA) for p in shown[0.0]]
     smooth = np.stack([cv2.resize(p, (2 * SIZE_PX, 2 * SIZE_PX)) for p in small]).astype(int)
-    assert roughness(shown[0.6]) < roughness(shown[0.0])
+    flow = optical_flow(as_tensor(smooth[1:]), as_tensor(smooth[:-1]))
+    everywhere = torch.ones(5, 1, 2 * SIZE_PX, 2 * SIZE_PX)
+    errors = {
+        name: warp_error(as_tensor(pictures[1:]), as_tensor(pictures[:-1]), flow, everywhere).mean()
+        for name, pictures in shown.items()
+    }
+    assert errors[0.7] < 0.95 * errors[0.0]
     detail = {name: np.abs(pictures - smooth)[2:].mean() for name, pictures in shown.items()}
-    assert detail[0.6] > 0.8 * detail[0.0]
+    assert detail[0.7] > 0.95 * detail[0.0]
 
 
 def test_a_table_of_jobs(shipped, clip, photo, tmp_path, monkeypatch, capsys):

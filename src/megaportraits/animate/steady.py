@@ -16,7 +16,10 @@ from megaportraits.data.flow import enlarged, flow, moved
 _EXPLAINED = 0.03
 """Difference of colours, in [0, 1], at which the flow is half trusted."""
 _SPREAD = 1 / 64
-"""Deviation of the window in which colours are compared, in sides."""
+"""Deviation of the window in which colours are compared, and strengths, in sides."""
+_MOST_GAIN = 1.5
+_FAINT = 1e-7
+"""Squared detail below this has no strength to keep."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,22 @@ class SteadyDetail:
         smooth = cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR)
         detail = picture - smooth
         if self._before is not None:
-            detail += self._change(self._before, low, detail)
+            detail = self._blended(self._before, low, detail)
         self._before = _Frame(low, detail)
         return np.clip(smooth + detail, 0, 1)
 
-    def _change(
+    def _blended(
         self, before: _Frame, low: Float[np.ndarray, "s s 3"], detail: Float[np.ndarray, "S S 3"]
     ) -> Float[np.ndarray, "S S 3"]:
-        """What is added to the detail so that it contains the moved detail of before."""
+        """The detail with the moved detail of before in it, as strong as it was."""
         way = flow(low, before.low)
         off = cv2.GaussianBlur(np.abs(low - moved(before.low, way)).mean(-1), (0, 0), _SPREAD * len(low))
-        trust = self._strength / (1 + (off / _EXPLAINED) ** 2)
-        fine = enlarged(way, len(detail))
-        return cv2.resize(trust, detail.shape[1::-1])[..., None] * (moved(before.detail, fine) - detail)
+        share = cv2.resize(self._strength / (1 + (off / _EXPLAINED) ** 2), detail.shape[1::-1])[..., None]
+        mixed = detail + share * (moved(before.detail, enlarged(way, len(detail))) - detail)
+        gain = np.sqrt((_power(detail) + _FAINT) / (_power(mixed) + _FAINT))
+        return mixed * gain.clip(1 / _MOST_GAIN, _MOST_GAIN)[..., None]
+
+
+def _power(detail: Float[np.ndarray, "S S 3"]) -> Float[np.ndarray, "S S"]:
+    """Squared detail around each pixel."""
+    return cv2.GaussianBlur(np.square(detail).sum(-1), (0, 0), _SPREAD * len(detail))

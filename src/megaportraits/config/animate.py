@@ -39,7 +39,7 @@ class AnimateOptions:
     """The same for the region of the mouth only."""
     smooth: float = 1.0
     """Strength of the filter against trembling of pose and expression; 0 turns it off."""
-    steady: float = 0.6
+    steady: float = 0.7
     """Strength of the filter against flicker of what the enhancer adds, below 1; 0 turns it off."""
     no_face: NoFace = "interpolate"
     """What to show where the driver's face is not seen: the last motion, one between both ends, or nothing."""

@@ -10,17 +10,20 @@ from pathlib import Path
 
 from megaportraits.animate import Animator, Device, leave_a_core
 
+_RESULT_PX = 512
+
 
 def demo(output: Path = Path("demo.mp4"), weights: Path | None = None, device: Device = "auto") -> None:
     """Make a short sample video (source, driver, result) from what came with the package.
 
     Args:
         output: video to write (.mp4, .mov or .mkv).
-        weights: checkpoint folder; by default the weights that came with the package.
+        weights: checkpoint folder; by default the weights that came with the package, and their enhancer.
         device: where to compute; auto takes a GPU where there is one.
     """
     leave_a_core()
     files = resources.files("megaportraits.demo")
     with resources.as_file(files / "source.png") as source, resources.as_file(files / "driver.mp4") as driver:
-        Animator.load(weights, device).animate(source, driver, output, side_by_side=True)
+        animator = Animator.load(weights, device, resolution=0 if weights else _RESULT_PX)
+        animator.animate(source, driver, output, side_by_side=True)
     print(f"the video is {output.resolve()}")
