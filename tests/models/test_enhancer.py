@@ -242,3 +242,20 @@ def test_sizes_that_do_not_fit_are_refused(change, sentence):
 def test_an_unknown_preset_is_refused_with_the_known_ones():
     with pytest.raises(UserError, match="'huge'; choose one of enhancer-paper, enhancer-small, enhancer-tiny"):
         enhancer_preset("huge")
+
+
+@pytest.mark.parametrize("name", sorted(ENHANCER_PRESETS))
+def test_the_last_activation_cannot_die(name):
+    """Features that have sunk below zero everywhere still teach the head, or a norm brings them back."""
+    torch.manual_seed(0)
+    config = replace(ENHANCER_PRESETS[name], widths=(8, 16), width=16, up_widths=(8,), end_widths=(8,), volume=(4, 4),
+                     unshuffle=2, shuffle=4, blocks=1, blocks_3d=1, skips=False)  # fmt: skip
+    decoder = Enhancer(config).decoder
+
+    class Sunk(nn.Module):
+        def forward(self, x):
+            return x - 100
+
+    decoder.end_blocks.append(Sunk())
+    decoder(torch.randn(1, 16, 8, 8), []).sum().backward()
+    assert decoder.conv.weight.grad.any()

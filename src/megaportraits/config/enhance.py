@@ -42,6 +42,9 @@ class EnhancerConfig:
     """Add the encoder's features before each pooling to the decoder's after the up-sampling of their level."""
     norm: bool = True
     """GroupNorm, as drawn. Without it a pixel depends on its surroundings only, not on the whole picture."""
+    leak: float = 0.0
+    """Slope of the last activation below 0; 0 is a ReLU, as drawn. Without `norm` a ReLU there dies: its inputs sink
+    below 0 everywhere, and nothing is learnt any more."""
     spectral_norm: bool = True
     """Spectral normalisation of the inner convolutions that are not weight-standardised (B.1)."""
 
@@ -87,7 +90,7 @@ ENHANCER_PRESETS: dict[str, EnhancerConfig] = {
     "enhancer-paper": EnhancerConfig(),
     "enhancer-small": EnhancerConfig(
         size_px=256, unshuffle=2, stem_kernel=3, widths=(64, 128), blocks_3d=0, width=128, blocks=5,
-        up_widths=(64,), end_widths=(), shuffle=4, skips=True, norm=False,
+        up_widths=(64,), end_widths=(), shuffle=4, skips=True, norm=False, leak=0.2,
     ),
     "enhancer-tiny": EnhancerConfig(
         size_px=64, unshuffle=2, stem_kernel=3, widths=(8, 16), volume=(4, 4), blocks_3d=1, width=16, blocks=1,

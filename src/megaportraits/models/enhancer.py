@@ -92,7 +92,7 @@ class Decoder(nn.Module):
         self.blocks = nn.Sequential(*(_block(config, 2, config.width, config.width) for _ in range(config.blocks)))
         self.up_blocks = nn.ModuleList(_block(config, 2, a, b) for a, b in pairwise(ups))
         self.end_blocks = nn.Sequential(*(_block(config, 2, a, b) for a, b in pairwise(ends)))
-        self.norm = _norm(config, ends[-1])
+        self.norm, self.leak = _norm(config, ends[-1]), config.leak
         self.conv = conv(2, ends[-1], 3 * config.shuffle**2, 3, bias=True)
         self.shuffle = nn.PixelShuffle(config.shuffle)
         for parameter in self.conv.parameters():
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
         for level, block in enumerate(self.up_blocks):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = block(x + joined[level] if level < len(joined) else x)
-        logits = self.shuffle(self.conv(F.relu(self.norm(self.end_blocks(x)))))
+        logits = self.shuffle(self.conv(F.leaky_relu(self.norm(self.end_blocks(x)), self.leak)))
         return torch.tanh(logits.to(geometry.working_type(logits)))
 
 
