@@ -30,8 +30,11 @@ COMMANDS = {
     "doctor": Command("megaportraits.doctor:doctor", "say how well a video will drive, and what to mend"),
     "demo": Command("megaportraits.demo:demo", "make a short sample video from what came with the package"),
     "synth": Command("megaportraits.synth.command:run", "render heads with ground truth for training and tests"),
-    "prepare photos": Command("megaportraits.data.stills:prepare_photos", "make training stills of photos"),
-    "prepare videos": Command("megaportraits.data.recorded:prepare_videos", "make training clips of recorded videos"),
+    "prepare photos": Command("megaportraits.prepare.command:prepare_photos", "make training stills of photos"),
+    "prepare videos": Command("megaportraits.prepare.command:prepare_videos", "make training clips of videos"),
+    "prepare shards": Command("megaportraits.prepare.shards:prepare_shards", "pack prepared clips into tar files"),
+    "prepare verify": Command("megaportraits.prepare.verify:verify", "check that prepared clips are whole"),
+    "prepare report": Command("megaportraits.prepare.report:report", "show what was prepared, and what left out"),
     "train pose": Command("megaportraits.training.pose:train_pose", "train the head pose net on rendered heads"),
     "train expression": Command(
         "megaportraits.training.expression:train_expression", "give the expression net a start, from face landmarks"

@@ -1,37 +1,14 @@
 """Recorded clips: round trip, signs of the fitted pose, what is left out."""
 
-from fractions import Fraction
-from importlib import resources
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from megaportraits import geometry
-from megaportraits.cli import main
-from megaportraits.config import PrepareVideos
-from megaportraits.data.clips import find_clips, read_clip
-from megaportraits.data.pairs import FrameStore
-from megaportraits.data.pictures import read_picture
-from megaportraits.data.recorded import find_files, fit_rotation, prepare_videos, truth_of
-from megaportraits.data.video_writer import write_video
-from megaportraits.errors import UserError
+from megaportraits.data.recorded import fit_rotation, truth_of
 from megaportraits.tensors import HeadPose
 
 FRAMES = 18
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    """A face that moves to the right, a broken file, a video without a face."""
-    folder = tmp_path_factory.mktemp("videos")
-    face = read_picture(str(resources.files("megaportraits.demo") / "source.png"))
-    wide = np.pad(face, ((0, 0), (60, 60), (0, 0)), mode="edge")
-    write_video(folder / "moving.mp4", (np.roll(wide, 2 * i, 1) for i in range(FRAMES)), 25)
-    write_video(folder / "wall.mp4", (np.full((96, 96, 3), 120, np.uint8) for _ in range(4)), Fraction(25))
-    (folder / "broken.mov").write_bytes(b"not a video")
-    return folder
 
 
 def placed_head(*angles: float, scale: float = 0.9) -> np.ndarray:
@@ -69,40 +46,3 @@ def test_truth_of_landmarks_places_the_head():
     assert truth.controls.shape == (1, 0)
     assert np.isnan(truth.gaze).all()
     assert np.isnan(truth.blink).all()
-
-
-def test_videos_become_clips_and_unusable_ones_are_named(videos, tmp_path, capsys):
-    config = PrepareVideos((str(videos),), str(tmp_path / "clips"), size=128, most_frames=8, licence="CC0-1.0")
-    prepare_videos(config)
-    said = capsys.readouterr().out
-    assert "moving: 8 frames" in said
-    assert "left out: " in said
-    assert "broken.mov" in said
-    assert "no face was found" in said
-    (folder,) = find_clips([config.out], "train")
-    clip = read_clip(folder)
-    assert clip.rgb.shape == (8, 128, 128, 3)
-    assert (clip.info.source, clip.info.identity, clip.info.licence) == ("recorded", "moving.mp4", "CC0-1.0")
-    assert clip.info.frame_step_s == pytest.approx(0.08)
-    assert clip.truth.controls.shape == (8, 0)
-    assert clip.matte[:, 60:70, 60:70].min() > 200
-    moved = clip.truth.translation[-1, 0] - clip.truth.translation[0, 0]
-    side = clip.info.crop["side"]
-    assert moved == pytest.approx(2 * 7 * 4 / side, rel=0.25)  # 7 kept frames of step 2, 2 px a frame
-    frame = FrameStore([folder], 64, 0.1).frame(0, 3)
-    assert torch.isfinite(frame.keypoints).all()
-    assert frame.keypoints.abs().max() < 1
-    prepare_videos(config)
-    assert "already there" in capsys.readouterr().out
-
-
-def test_nothing_usable_is_an_error(videos, tmp_path, capsys):
-    words = ["prepare", "videos", "--videos", str(videos / "broken.mov"), "--out", str(tmp_path / "clips")]
-    assert main(words) == 2
-    assert "none of the files could be used" in capsys.readouterr().err
-    with pytest.raises(UserError, match="give files, or folders"):
-        find_files([str(tmp_path)], (".mp4",))
-    (tmp_path / "a.mov").touch()
-    (tmp_path / "a.mp4").touch()
-    with pytest.raises(UserError, match="several files are called a"):
-        find_files([str(tmp_path)], (".mp4", ".mov"))

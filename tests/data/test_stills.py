@@ -53,7 +53,7 @@ def test_moved_keypoints_undo_with_the_poses_exchanged(poses, generator):
 def test_photos_become_clips_of_one_frame(tmp_path, capsys):
     photo = str(resources.files("megaportraits.demo") / "source.png")
     out = str(tmp_path / "stills")
-    assert main(["prepare", "photos", "--photos", photo, "--out", out, "--size", "128"]) == 0
+    assert main(["prepare", "photos", "--photos", photo, "--out", out, "--size", "128", "--run.workers", "0"]) == 0
     assert "1 frames" in capsys.readouterr().out
     stills = find_stills([out])
     assert read_info(stills[0]).identity == "source.png"

@@ -37,6 +37,8 @@ class Sighting:
     """Yaw, pitch, roll."""
     look: Float[Tensor, " D"] | None = None
     """Embedding of the recognition net, of length 1; None where it was not asked."""
+    row: int = -1
+    """Number among all sightings of a video, in the order of their frames."""
 
 
 def sighting(frame_number: int, landmarks_px: Float[np.ndarray, "478 3"]) -> Sighting:

@@ -1,6 +1,6 @@
 """What a driver shows, found in one pass: faces with stable identities, scene cuts, light, sharpness."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -36,6 +36,8 @@ class FaceTrack:
     """Mean opening of the eyes."""
     angles_deg: Float[np.ndarray, "T 3"]
     """Yaw, pitch, roll by landmarks (`geometry.py` says their signs)."""
+    sightings: tuple[Sighting, ...] = ()
+    """What was seen of the person, in the order of the frames."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,23 @@ class DriverTrack:
     """Variance of the Laplacian of the largest face at 128 px (of the frame where there is none)."""
 
 
-def look_through(frames: Iterable[tuple[Fraction, UInt8[np.ndarray, "H W 3"]]], most_faces: int = 4) -> DriverTrack:
+def look_through(
+    frames: Iterable[tuple[Fraction, UInt8[np.ndarray, "H W 3"]]],
+    most_faces: int = 4,
+    take: Callable[[Float[np.ndarray, "478 3"]], None] | None = None,
+) -> DriverTrack:
     """Look at every frame of a driver once; only numbers are kept.
 
     Args:
         frames: seconds from the start and RGB pictures of one size, in order.
         most_faces: how many faces of one frame are followed.
+        take: called with the landmarks (pixels) of each sighting, in the order of `Sighting.row`.
 
     Raises:
         UserError: there is no frame.
     """
     with FaceTracker(video=True, most=most_faces) as tracker:
-        notes = _Notes(tracker)
+        notes = _Notes(tracker, take)
         for time_s, frame in frames:
             notes.add(time_s, frame)
     if notes.size is None:
@@ -120,14 +127,14 @@ def jump_cuts(face: FaceTrack) -> Bool[np.ndarray, " T"]:
 class _Notes:
     """What was seen so far."""
 
-    def __init__(self, tracker: FaceTracker):
+    def __init__(self, tracker: FaceTracker, take: Callable[[np.ndarray], None] | None):
         self.size: tuple[int, int] | None = None
         self.times_s: list[Fraction] = []
         self.sightings: list[list[Sighting]] = []
         self.brightness: list[float] = []
         self.sharpness: list[float] = []
         self.shots = ShotFinder()
-        self._tracker = tracker
+        self._tracker, self._take, self._rows = tracker, take, 0
         self._net = IdentityNet.load(shipped_weights("identity"))
 
     def add(self, time_s: Fraction, frame: UInt8[np.ndarray, "H W 3"]) -> None:
@@ -150,6 +157,9 @@ class _Notes:
             new = sighting(number, landmarks)
             if recognise or not any(overlap(new.box, other.box) > 0 for other in before):
                 new.look = embedding(self._net, frame, landmarks)
+            if self._take is not None:
+                self._take(landmarks)
+            new.row, self._rows = self._rows, self._rows + 1
             seen.append(new)
         return seen
 
@@ -160,4 +170,4 @@ def _face_track(sightings: Sequence[Sighting], count: int) -> FaceTrack:
     for seen in sightings:
         box[seen.frame], angles[seen.frame] = seen.box, seen.angles_deg
         mouth[seen.frame], eyes[seen.frame] = seen.mouth, seen.eyes
-    return FaceTrack(box, mouth, eyes, angles)
+    return FaceTrack(box, mouth, eyes, angles, tuple(sightings))

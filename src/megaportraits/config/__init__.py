@@ -14,7 +14,7 @@ from megaportraits.config.animate import (
 )
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.compare import CompareConfig
-from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig, PreparePhotos, PrepareVideos
+from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig
 from megaportraits.config.enhance import (
     ENHANCER_DISCRIMINATORS,
     ENHANCER_PRESETS,
@@ -39,6 +39,15 @@ from megaportraits.config.identity import IDENTITY_PRESETS, IdentityNetConfig, I
 from megaportraits.config.loop import LoopConfig, OptimiserConfig
 from megaportraits.config.online import OnlineConfig
 from megaportraits.config.plain import from_dict, to_dict
+from megaportraits.config.prepare import (
+    FilterConfig,
+    Layout,
+    PrepareConfig,
+    PreparePhotos,
+    PrepareShards,
+    PrepareVideos,
+    RunnerConfig,
+)
 from megaportraits.config.presets import DISCRIMINATOR_PRESETS, MODEL_PRESETS, PresetName, preset
 from megaportraits.config.sizes import (
     AppearanceConfig,
@@ -78,6 +87,7 @@ __all__ = [
     "EvaluateConfig",
     "ExpressionTraining",
     "EyeAugmentConfig",
+    "FilterConfig",
     "G2DConfig",
     "G3DConfig",
     "GazeNetConfig",
@@ -85,6 +95,7 @@ __all__ = [
     "GazeTraining",
     "IdentityNetConfig",
     "IdentityTraining",
+    "Layout",
     "LoopConfig",
     "LossWeights",
     "MixtureConfig",
@@ -97,10 +108,13 @@ __all__ = [
     "Owner",
     "PoseTraining",
     "Precision",
+    "PrepareConfig",
     "PreparePhotos",
+    "PrepareShards",
     "PrepareVideos",
     "PresetName",
     "Protocol",
+    "RunnerConfig",
     "ViewConfig",
     "WarpConfig",
     "enhancer_preset",

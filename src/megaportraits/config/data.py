@@ -1,7 +1,6 @@
 """Settings of training data: augmentation and domain randomisation."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from megaportraits.config.checks import at_least
 from megaportraits.errors import UserError
@@ -104,46 +103,3 @@ class AugmentConfig:
     of the same motion are at hand (true cross pairs, ours); 0 is the paper's self-driving."""
     domain: DomainConfig = field(default_factory=DomainConfig)
     """Domain randomisation, off unless asked for."""
-
-
-@dataclass(frozen=True)
-class PrepareVideos:
-    """`megaportraits prepare videos`: clips of recorded people."""
-
-    videos: tuple[str, ...]
-    """Video files, or folders of them."""
-    out: str
-    """Folder of the clips; those already there are kept."""
-    size: int = 256
-    """Side of the pictures, in pixels."""
-    step: int = 2
-    """Every how many-th frame is kept."""
-    most_frames: int = 600
-    """Most frames of one video; they are in memory until its clip is written."""
-    licence: str = "unknown"
-    """Licence of the videos, written into each clip."""
-    split: Literal["train", "held_out"] = "train"
-    """What the clips are for."""
-
-    def __post_init__(self):
-        at_least(self, 1, "step", "most_frames")
-        at_least(self, 64, "size")
-
-
-@dataclass(frozen=True)
-class PreparePhotos:
-    """`megaportraits prepare photos`: photos as clips of one frame."""
-
-    photos: tuple[str, ...]
-    """Picture files, or folders of them."""
-    out: str
-    """Folder of the clips; those already there are kept."""
-    size: int = 256
-    """Side of the pictures, in pixels."""
-    licence: str = "unknown"
-    """Licence of the photos, written into each clip."""
-    split: Literal["train", "held_out"] = "train"
-    """What the clips are for."""
-
-    def __post_init__(self):
-        at_least(self, 64, "size")

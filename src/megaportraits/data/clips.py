@@ -1,6 +1,6 @@
 """Clips on disk: one folder for a clip, one folder of clips for a dataset.
 
-    CLIP/rgb.mp4            H.264, CRF <= 17
+    CLIP/rgb.mp4            H.264, CRF <= 17, every 16th frame a key frame
     CLIP/matte.mp4          foreground, grey
     CLIP/truth.safetensors  one row for each frame, see `Truth`
     CLIP/clip.json          see `ClipInfo`; written last, so its presence means that the clip is complete
@@ -8,25 +8,33 @@
 Coordinates and signs: `geometry.py`.
 """
 
+import contextlib
 import dataclasses
+import itertools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save_file
 
 from megaportraits.checkpoint import read_json, write_json
-from megaportraits.data.video import read_frames
-from megaportraits.data.video_writer import write_video
+from megaportraits.data.video import NamedBytes, read_frames, read_timed_frames
+from megaportraits.data.video_writer import VideoWriter
 from megaportraits.errors import UserError
-from megaportraits.files import replacing
+from megaportraits.files import replacing, writing
 
 SCHEMA_VERSION = 1
+FILES = ("rgb.mp4", "matte.mp4", "truth.safetensors", "clip.json")
+KEY_EVERY = 16
+"""Frames from one that can be decoded alone to the next, so that a pair of frames costs little to read."""
+_CRF = 14
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class Truth:
     """Crop coordinates, numbered by `ClipInfo.landmark_ids`."""
     landmarks_3d: Float[np.ndarray, "T L 3"] | None = None
     """Crop coordinates, z relative to the head's origin; None where unknown."""
+    crop: Float[np.ndarray, "T 3"] | None = None
+    """The square (x, y, side) of each frame in pixels of the original picture; None where it is `ClipInfo.crop`."""
+    quality: Float[np.ndarray, " T"] | None = None
+    """Of each picture, 0 to 1 (`prepare/quality.py`); None where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +75,11 @@ class ClipInfo:
     """Frame rate of the files."""
     size_px: int
     crop: dict[str, float]
-    """The square (x, y, side) in pixels of the original picture; empty where rendered straight into it."""
+    """The (first) square (x, y, side) in pixels of the original picture; empty where rendered straight into it."""
     source: str
     licence: str
     split: str
-    """"train" or "held_out"."""
+    """"train", "val", "test" or "held_out"."""
     landmark_ids: list[int]
     """MediaPipe's numbers of the landmarks."""
     control_names: list[str]
@@ -85,23 +97,96 @@ class Clip:
     info: ClipInfo
 
 
+Writer = TypeVar("Writer", bound="ClipWriter")
+
+
+class ClipWriter(contextlib.ExitStack):
+    """Write a clip folder, frame by frame; it appears when the block ends well, complete, or not at all.
+
+    Args:
+        path: the folder.
+        fps: frame rate of the files.
+        size_px: side of the pictures.
+    """
+
+    def __init__(self, path: str | Path, fps: float, size_px: int):
+        super().__init__()
+        self.path, self.size_px = Path(path), size_px
+        self.fps = Fraction(fps).limit_denominator(1001)
+
+    def __enter__(self: Writer) -> Writer:
+        super().__enter__()
+        self._folder = self.enter_context(replacing(self.path))
+        self._folder.mkdir()
+        self._rgb, self._matte = (
+            self.enter_context(
+                VideoWriter(
+                    self._folder / f"{name}.mp4", self.fps, self.size_px, self.size_px, _CRF,
+                    key_every=KEY_EVERY, threads=1,
+                )
+            )
+            for name in ("rgb", "matte")
+        )  # fmt: skip
+        return self
+
+    def add(self, rgb: UInt8[np.ndarray, "S S 3"], matte: UInt8[np.ndarray, "S S"]) -> None:
+        """The next frame."""
+        self._rgb.write(rgb)
+        self._matte.write(np.repeat(matte[..., None], 3, -1))
+
+    def finish(self, truth: Truth, info: ClipInfo) -> None:
+        """What is known of the frames that came."""
+        arrays = {f.name: getattr(truth, f.name) for f in fields(truth) if getattr(truth, f.name) is not None}
+        numbers = {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()}
+        with writing(self.path):
+            save_file(numbers, self._folder / "truth.safetensors")
+        write_json(self._folder / "clip.json", dataclasses.asdict(info))
+
+
 def write_clip(
     path: str | Path, rgb: Iterable[np.ndarray], matte: Iterable[np.ndarray], truth: Truth, info: ClipInfo
 ) -> None:
     """Write a clip folder; it appears complete or not at all."""
-    fps = Fraction(info.fps).limit_denominator(1001)
-    arrays = {f.name: getattr(truth, f.name) for f in fields(truth) if getattr(truth, f.name) is not None}
-    with replacing(path) as folder:
-        folder.mkdir()
-        write_video(folder / "rgb.mp4", rgb, fps, crf=14)
-        write_video(folder / "matte.mp4", (np.repeat(m[..., None], 3, -1) for m in matte), fps, crf=14)
-        save_file({k: np.ascontiguousarray(v, np.float32) for k, v in arrays.items()}, folder / "truth.safetensors")
-        write_json(folder / "clip.json", dataclasses.asdict(info))
+    with ClipWriter(path, info.fps, info.size_px) as clip:
+        for picture, alpha in zip(rgb, matte, strict=True):
+            clip.add(picture, alpha)
+        clip.finish(truth, info)
 
 
 def is_complete(path: str | Path) -> bool:
     """Whether a clip folder was written to its end."""
     return (Path(path) / "clip.json").is_file()
+
+
+def member(clip: str | Path, name: str) -> NamedBytes:
+    """One of the `FILES` of a clip, be it in a folder or in a tar file (`.../train-000000.tar/NAME`).
+
+    Raises:
+        UserError: it is missing or cannot be read.
+    """
+    path = Path(clip)
+    try:
+        if path.parent.suffix != ".tar":
+            return NamedBytes((path / name).read_bytes(), str(path / name))
+        start, length, _ = shard_members(path.parent)[path.name][name]
+        with path.parent.open("rb") as tar:
+            tar.seek(int(start))
+            return NamedBytes(tar.read(int(length)), str(path / name))
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} has no readable {name} ({error}); make the clip again") from error
+
+
+@lru_cache(maxsize=1024)
+def shard_members(shard: Path) -> dict[str, dict[str, list[int | str]]]:
+    """By clip and file, where a tar file of `prepare shards` holds it: first byte, bytes, SHA-256.
+
+    Raises:
+        UserError: the list beside the tar file is missing or damaged.
+    """
+    clips = read_json(shard.with_suffix(".json")).get("clips")
+    if not isinstance(clips, dict):
+        raise UserError(f"{shard.with_suffix('.json')} lists no clips; run 'megaportraits prepare shards' again")
+    return clips
 
 
 def read_info(path: str | Path) -> ClipInfo:
@@ -110,9 +195,13 @@ def read_info(path: str | Path) -> ClipInfo:
     Raises:
         UserError: it is not a clip of a known schema.
     """
-    data = read_json(Path(path) / "clip.json")
-    if data.get("schema_version") != SCHEMA_VERSION:
-        raise UserError(f"{path} has clip schema {data.get('schema_version')}, this program reads {SCHEMA_VERSION}")
+    try:
+        data = json.loads(member(path, "clip.json").read())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}/clip.json is not readable JSON ({error}); make the clip again") from error
+    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
+        found = data.get("schema_version") if isinstance(data, dict) else None
+        raise UserError(f"{path} has clip schema {found}, this program reads {SCHEMA_VERSION}")
     try:
         return ClipInfo(**data)
     except TypeError as error:
@@ -128,8 +217,8 @@ def read_truth(path: str | Path) -> Truth:
         UserError: the file is missing or damaged.
     """
     try:
-        return Truth(**load_file(Path(path) / "truth.safetensors"))
-    except (OSError, SafetensorError, TypeError) as error:
+        return Truth(**load(member(path, "truth.safetensors").read()))
+    except (SafetensorError, TypeError) as error:
         raise UserError(f"{path} has no readable truth.safetensors ({error}); make the clip again") from error
 
 
@@ -139,25 +228,48 @@ def read_clip(path: str | Path) -> Clip:
     Raises:
         UserError: a file is missing or damaged, or the videos and the truth differ in length.
     """
-    folder = Path(path)
-    info, truth = read_info(folder), read_truth(folder)
-    rgb = np.stack(list(read_frames(folder / "rgb.mp4")))
-    matte = np.stack([frame[..., 0] for frame in read_frames(folder / "matte.mp4")])
+    info, truth = read_info(path), read_truth(path)
+    rgb = np.stack(list(read_frames(member(path, "rgb.mp4"))))
+    matte = np.stack([frame[..., 0] for frame in read_frames(member(path, "matte.mp4"))])
     if not len(rgb) == len(matte) == len(truth.scale):
         raise UserError(
-            f"{folder} has {len(rgb)} pictures, {len(matte)} mattes and {len(truth.scale)} rows of truth; make it again"
+            f"{path} has {len(rgb)} pictures, {len(matte)} mattes and {len(truth.scale)} rows of truth; make it again"
         )
     return Clip(rgb, matte, truth, info)
 
 
+def read_pictures(path: str | Path, name: str, first: int, count: int) -> UInt8[np.ndarray, "T H W 3"]:
+    """Neighbouring pictures of a clip; of the others, only those since the last key frame are decoded.
+
+    Args:
+        path: the clip.
+        name: "rgb.mp4" or "matte.mp4".
+        first: number of the first picture.
+        count: how many.
+
+    Raises:
+        UserError: the file is missing, damaged or shorter.
+    """
+    fps = Fraction(read_info(path).fps).limit_denominator(1001)
+    timed = read_timed_frames(member(path, name), max(0.0, float((first - Fraction(1, 2)) / fps)), 0)
+    pictures = [frame for _, frame in itertools.islice(timed, count)]
+    if len(pictures) < count:
+        raise UserError(f"{path}/{name} has fewer than {first + count} pictures; make the clip again")
+    return np.stack(pictures)
+
+
 def find_clips(folders: Iterable[str | Path], split: str | None = None) -> list[Path]:
-    """Complete clips in dataset folders, sorted by name; `split` keeps only "train" or "held_out" ones.
+    """Complete clips in dataset folders and in their tar files, sorted by name; `split` keeps only those of one.
+
+    A clip in a tar file has the path `.../train-000000.tar/NAME`, which the functions here can read.
 
     Raises:
         UserError: nothing is found.
     """
     roots = [Path(f) for f in folders]
-    clips = sorted(p.parent for root in roots for p in root.glob("*/clip.json"))
+    clips = [p.parent for root in roots for p in root.glob("*/clip.json")]
+    clips += [tar / name for root in roots for tar in root.glob("*.tar") for name in shard_members(tar)]
+    clips.sort()
     if split is not None:
         clips = [c for c in clips if read_info(c).split == split]
     if not clips:

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from megaportraits.config import AugmentConfig, PoseTraining
 from megaportraits.data import augment, domain, keypoints
 from megaportraits.data.clips import read_clip, read_info, read_truth
+from megaportraits.data.film import LONG, LongFilm, resized
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, Pair, View, stack
 
@@ -26,8 +26,8 @@ from megaportraits.tensors import HeadPose, Pair, View, stack
 class Footage:
     """A decoded clip at the training size."""
 
-    rgb: UInt8[np.ndarray, "T S S 3"]
-    matte: UInt8[np.ndarray, "T S S"]
+    rgb: UInt8[np.ndarray, "T S S 3"] | LongFilm
+    matte: UInt8[np.ndarray, "T S S"] | LongFilm
     pose: HeadPose
     """True poses of the T frames."""
     keypoints: Float[Tensor, "T K 2"]
@@ -97,11 +97,15 @@ class FrameStore:
         return Frame(rgb, torch.from_numpy(footage.matte[rows])[:, None].float() / 255, pose, footage.keypoints[rows])
 
     def _decode(self, path: Path) -> Footage:
-        clip = read_clip(path)
-        truth = clip.truth
+        truth, ids = read_truth(path), read_info(path).landmark_ids
         pose = HeadPose(*(torch.from_numpy(a) for a in (truth.rotation, truth.scale, truth.translation)))
-        rgb, matte = (np.stack([_resize(f, self.size_px) for f in frames]) for frames in (clip.rgb, clip.matte))
-        return Footage(rgb, matte, pose, torch.from_numpy(keypoints.select(truth.landmarks, clip.info.landmark_ids)))
+        points = torch.from_numpy(keypoints.select(truth.landmarks, ids))
+        if len(truth.scale) > LONG:
+            rgb, matte = (LongFilm(path, name, len(truth.scale), self.size_px) for name in ("rgb", "matte"))
+            return Footage(rgb, matte, pose, points)
+        clip = read_clip(path)
+        rgb, matte = (np.stack([resized(f, self.size_px) for f in frames]) for frames in (clip.rgb, clip.matte))
+        return Footage(rgb, matte, pose, points)
 
 
 def _performed(clip: Path) -> Hashable:
@@ -110,10 +114,6 @@ def _performed(clip: Path) -> Hashable:
     if not info.control_names:
         return clip
     return info.source, info.motion, info.frame_step_s, len(read_truth(clip).scale)
-
-
-def _resize(picture: np.ndarray, size_px: int) -> np.ndarray:
-    return np.asarray(Image.fromarray(picture).resize((size_px, size_px), Image.Resampling.BICUBIC))
 
 
 def sample_generator(seed: int, index: int) -> Generator:

@@ -1,4 +1,4 @@
-"""Pairs from single photos: augmented views of one picture; and `megaportraits prepare photos`.
+"""Pairs from single photos: augmented views of one picture.
 
 Ours; the paper trains its base model on videos (B.3). Photos bring many people but no motion: source and drivers differ
 by a random move, zoom and turn of the crop, and in what the expression net sees. A prepared photo is a clip of one
@@ -13,45 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from megaportraits.config import AugmentConfig, PreparePhotos
+from megaportraits.config import AugmentConfig
 from megaportraits.data import augment
 from megaportraits.data.clips import find_clips
-from megaportraits.data.crop import clip_crop
-from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.pairs import Frame, FrameStore, PairDataset
-from megaportraits.data.pictures import read_picture
-from megaportraits.data.recorded import find_files, keep, look, prepare_all
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _SHIFT, _ZOOM, _ROLL_DEG = 0.1, 0.15, 15.0
 """Largest random similarity of a view, as in `augment.random_similarity`."""
-
-
-def prepare_photos(config: PreparePhotos) -> None:
-    """Make clip folders of one frame of photos, for training on stills.
-
-    Clips that are there already are kept.
-
-    Raises:
-        UserError: no photo is given, or none could be used.
-    """
-    with FaceTracker(video=False) as tracker, PersonMatte() as person:
-
-        def prepare(path: Path, folder: Path) -> int:
-            picture = read_picture(path)
-            points = tracker.landmarks(picture)
-            if points is None:
-                raise UserError(f"no face was found in {path}; give a photo of a clearly visible face")
-            square = clip_crop(points[None, :, :2])
-            found = look(picture, points, square, person, config.size)
-            if found is None:
-                raise UserError(f"the face in {path} is too large for its square; give a photo seen from the front")
-            keep([found], square, path.name, 0.0, folder, config)
-            return 1
-
-        prepare_all(find_files(config.photos, SUFFIXES), config.out, prepare)
 
 
 def find_stills(folders: Sequence[str | Path]) -> list[Path]:

@@ -5,6 +5,7 @@ stream's matrix, and HDR becomes BT.709 (`data/hdr.py`). Times are in seconds fr
 """
 
 import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,8 +31,21 @@ _SNAP_S = Fraction(1, 500)
 (mkv counts in milliseconds)."""
 _EXACT_BICUBIC = int(Interpolation.BICUBIC) | 0x40000 | 0x2000
 """FFmpeg's `bicubic+accurate_rnd+full_chroma_int`: costs nothing with more than 8 bits, and much with 8."""
+_SEEK_MARGIN_S = 1
+"""Some containers land a little behind the place that is sought."""
 _UNNAMED, _SD_HEIGHT = 2, 576
 """ITU-T H.273's number of an unnamed colour matrix; players take it for BT.709 in pictures higher than this."""
+
+
+class NamedBytes(io.BytesIO):
+    """A video in memory, with a name for messages."""
+
+    def __init__(self, data: bytes, name: str):
+        super().__init__(data)
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -52,10 +66,11 @@ class VideoInfo:
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+def _opened(path: str | Path | NamedBytes) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Open `path` and its first video stream; every failure inside the block becomes one sentence."""
     try:
-        with av.open(str(Path(path).absolute())) as container:
+        file = path if isinstance(path, NamedBytes) else str(Path(path).absolute())
+        with av.open(file, "r") as container:
             stream = container.streams.best("video")
             if not isinstance(stream, av.VideoStream):
                 raise UserError(f"{path} has no picture track; give a video file")
@@ -99,7 +114,7 @@ def probe(path: str | Path) -> VideoInfo:
         return VideoInfo(width, height, _rate(stream), stream.frames or None, duration, bool(container.streams.audio))
 
 
-def read_frames(path: str | Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+def read_frames(path: str | Path | NamedBytes) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Yield the frames of a video as RGB.
 
     Raises:
@@ -109,10 +124,18 @@ def read_frames(path: str | Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         yield frame
 
 
-def read_timed_frames(path: str | Path) -> Iterator[tuple[Fraction, UInt8[np.ndarray, "H W 3"]]]:
-    """Yield (seconds from the start of the file, RGB frame); the times ascend. Raises as `read_frames`."""
+def read_timed_frames(
+    path: str | Path | NamedBytes, start_s: float | int = 0, margin_s: float | int = _SEEK_MARGIN_S
+) -> Iterator[tuple[Fraction, UInt8[np.ndarray, "H W 3"]]]:
+    """Yield (seconds from the start of the file, RGB frame) from `start_s` on; the times ascend.
+
+    What comes more than `margin_s` before `start_s`, before a key frame, is not decoded; the rest before it is not made
+    RGB. Raises as `read_frames`.
+    """
     with _opened(path) as (container, stream):
         start, period, picture = start_of(container), 1 / _rate(stream), _Picture(stream)
+        if start_s > margin_s and stream.time_base is not None:
+            container.seek(int((start + Fraction(start_s) - Fraction(margin_s)) / stream.time_base), stream=stream)
         tick = min(stream.time_base or _SNAP_S, _SNAP_S)
         first = last = Fraction(0)
         count = 0
@@ -124,8 +147,9 @@ def read_timed_frames(path: str | Path) -> Iterator[tuple[Fraction, UInt8[np.nda
                 first = time if count == 0 else first
                 exact = _on_grid(time, first, period, tick)
                 last = max(exact, last + tick) if count else exact
-                yield last, picture.rgb(frame)
                 count += 1
+                if last >= start_s:
+                    yield last, picture.rgb(frame)
         if count == 0:
             raise UserError(f"{path} holds no frame; give a video with at least one picture")
 

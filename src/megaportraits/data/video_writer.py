@@ -82,6 +82,8 @@ class VideoWriter:
         alpha: RGBA frames will come, not RGB.
         removed: stretches of `audio_from`, in seconds, that are cut out; what follows moves forward.
         cut_sound: end the sound with the picture, where it is longer.
+        key_every: frames from one that can be decoded alone to the next, at most.
+        threads: of the encoder, on which the bytes of H.264 depend; 0 takes as many as the machine has.
 
     Raises:
         UserError: unknown suffix, too many pixels for the format, path is a folder or not writable, no frame was
@@ -100,6 +102,8 @@ class VideoWriter:
         alpha: bool = False,
         removed: Intervals = (),
         cut_sound: bool = False,
+        key_every: int = 48,
+        threads: int = 0,
     ):
         check_video(path, alpha)
         self.path, self.fps = Path(path), Fraction(fps).limit_denominator(1_000_000)
@@ -111,6 +115,7 @@ class VideoWriter:
                 "side; choose a folder of pictures, or make the pictures smaller"
             )
         self._audio_from, self._removed, self._cut_sound = audio_from, removed, cut_sound
+        self._key_every, self._threads = key_every, threads
         self._convert = VideoReformatter()
         ticks = math.ceil(90_000 / self.fps.numerator)
         self._time_base = Fraction(1, self.fps.numerator * ticks)
@@ -165,7 +170,8 @@ class VideoWriter:
         height, width, _ = self.shape
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, self._encoding.pixels
         context = stream.codec_context
-        context.time_base, context.gop_size = self._time_base, 48
+        context.time_base, context.gop_size = self._time_base, self._key_every
+        context.thread_count = self._threads
         context.colorspace = context.color_primaries = context.color_trc = int(Colorspace.ITU709)
         context.color_range = int(ColorRange.MPEG)
         return stream

@@ -1,0 +1,81 @@
+"""`megaportraits prepare shards`: prepared clips as tar files, a few large ones instead of many small files.
+
+    OUT/train-000000.tar    NAME.rgb.mp4, NAME.matte.mp4, NAME.truth.safetensors, NAME.clip.json, clip after clip
+    OUT/train-000000.json   SHA-256 of the tar file; where its members are, and their SHA-256
+
+A tar file is a WebDataset shard: streaming loaders read it from any store. Training here reads it at random places
+(`data/shards.py`). The same clips make the same bytes.
+"""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from megaportraits.checkpoint import write_json
+from megaportraits.config import PrepareShards
+from megaportraits.data.clips import FILES, find_clips, read_info
+from megaportraits.errors import UserError
+from megaportraits.files import file_hash, replacing, writing
+
+
+def prepare_shards(config: PrepareShards) -> None:
+    """Pack clips into tar files, one series for each split.
+
+    Clips come in the order of a hash of their names, so that neighbours are strangers. Files that are there already are
+    made again only if they would differ.
+
+    Raises:
+        UserError: no clip is there, two have the same name, or a file cannot be written.
+    """
+    clips = find_clips(config.data)
+    names = [clip.name for clip in clips]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice:
+        raise UserError(f"two clips are called {twice}; shards need different names")
+    by_split: dict[str, list[Path]] = {}
+    for clip in sorted(clips, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest()):
+        by_split.setdefault(read_info(clip).split, []).append(clip)
+    out = Path(config.out)
+    written = 0
+    for split, members in sorted(by_split.items()):
+        for number, group in enumerate(_groups(members, config.megabytes)):
+            _write(out / f"{split}-{number:06d}.tar", group)
+            written += 1
+    print(f"{len(clips)} clips are in {written} tar files in {out}")
+
+
+def _groups(clips: Sequence[Path], megabytes: int) -> Iterator[list[Path]]:
+    group: list[Path] = []
+    size = 0
+    for clip in clips:
+        group.append(clip)
+        size += sum((clip / name).stat().st_size for name in FILES)
+        if size >= megabytes * 2**20:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _write(path: Path, clips: Sequence[Path]) -> None:
+    members: dict[str, dict[str, list[int | str]]] = {}
+    with replacing(path) as temporary, writing(path):
+        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for clip in tqdm(clips, path.name, unit="clip", leave=False):
+                members[clip.name] = {name: _add(tar, clip, name) for name in FILES}
+        digest = file_hash(temporary)
+    write_json(path.with_suffix(".json"), {"sha256": digest, "clips": members})
+
+
+def _add(tar: tarfile.TarFile, clip: Path, name: str) -> list[int | str]:
+    """Write one file of a clip; its place, size and hash."""
+    data = (clip / name).read_bytes()
+    header = tarfile.TarInfo(f"{clip.name}.{name}")
+    header.size, header.mode = len(data), 0o644
+    tar.addfile(header, io.BytesIO(data))
+    end = -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    return [tar.offset - end, len(data), hashlib.sha256(data).hexdigest()]
