@@ -88,4 +88,5 @@ def records_of(lines: Sequence[str], path: Path) -> list[Record]:
 
 def record_of(facts: dict[str, Any]) -> Record:
     """A record from its dictionary; `TypeError` or `LookupError` where names do not fit."""
-    return Record(**facts | {"mouth": tuple(facts["mouth"])})
+    own: dict[str, Any] = facts | {"mouth": tuple(facts["mouth"])}
+    return Record(**own)
