@@ -45,6 +45,9 @@ COMMANDS = {
     "train enhance": Command(
         "megaportraits.training.enhance:train_enhance", "train the enhancer behind a frozen base model"
     ),
+    "train distill": Command(
+        "megaportraits.training.distill:train_distill", "train a real-time student, locked to chosen people"
+    ),
     "evaluate": Command("megaportraits.evaluate.command:evaluate", "score a model, baselines and other systems"),
     "compare": Command("megaportraits.evaluate.compare:compare", "show what changed between two evaluations"),
 }

@@ -58,6 +58,15 @@ from megaportraits.config.sizes import (
     MotionConfig,
     WarpConfig,
 )
+from megaportraits.config.student import (
+    STUDENT_DISCRIMINATORS,
+    STUDENT_PRESETS,
+    DistillTraining,
+    DistillWeights,
+    StudentConfig,
+    StudentPresetName,
+    student_preset,
+)
 
 __all__ = [
     "DISCRIMINATOR_PRESETS",
@@ -67,6 +76,8 @@ __all__ = [
     "GAZE_PRESETS",
     "IDENTITY_PRESETS",
     "MODEL_PRESETS",
+    "STUDENT_DISCRIMINATORS",
+    "STUDENT_PRESETS",
     "AlarmConfig",
     "AnimateConfig",
     "AnimateOptions",
@@ -78,6 +89,8 @@ __all__ = [
     "CriticsConfig",
     "Device",
     "DiscriminatorConfig",
+    "DistillTraining",
+    "DistillWeights",
     "DomainConfig",
     "EnhanceTraining",
     "EnhanceWeights",
@@ -115,11 +128,14 @@ __all__ = [
     "PresetName",
     "Protocol",
     "RunnerConfig",
+    "StudentConfig",
+    "StudentPresetName",
     "ViewConfig",
     "WarpConfig",
     "enhancer_preset",
     "from_dict",
     "gaze_preset",
     "preset",
+    "student_preset",
     "to_dict",
 ]

@@ -13,6 +13,7 @@ import matplotlib
 from jinja2 import Environment, StrictUndefined
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from megaportraits.files import replacing, writing
 from megaportraits.prepare.jobs import JOBS
@@ -143,7 +144,7 @@ def _plot(name: str, title: str, taken: Sequence[Record], left: Sequence[Record]
         axes.hist(values, bins=24, stacked=True, color=[_TAKEN, _LEFT], label=["taken", "left out"])
         axes.set_title(title, fontsize=9, loc="left")
         axes.legend(frameon=False, fontsize=8)
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", color=_INK, alpha=0.2, linewidth=0.6)
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})

@@ -1,0 +1,185 @@
+"""`megaportraits train distill`: stage three, a real-time student of a frozen teacher (3.3, A.3).
+
+Cross-driving only: someone's frame drives an avatar, the teacher's picture of that is the truth. L_IN, L_face, L_gaze,
+L_adv at four scales and L_FM, raw terms from `losses/`, weights from `config.DistillWeights`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from megaportraits.checkpoint import read_facts
+from megaportraits.config import (
+    STUDENT_DISCRIMINATORS,
+    DistillTraining,
+    DistillWeights,
+    LossWeights,
+    StudentConfig,
+    from_dict,
+    student_preset,
+)
+from megaportraits.data.avatars import Avatars, Driven, DrivenDataset, read_avatars
+from megaportraits.data.clips import find_clips
+from megaportraits.data.pairs import FrameStore
+from megaportraits.errors import UserError
+from megaportraits.losses import adversarial
+from megaportraits.losses.feature_matching import feature_matching_loss
+from megaportraits.models.base import BaseModel
+from megaportraits.models.discriminator import Discriminator
+from megaportraits.models.enhancer import Enhancer
+from megaportraits.models.network import shipped_weights
+from megaportraits.models.student import Student
+from megaportraits.tensors import Canonical, HeadPose, Prediction, mapped, stack
+from megaportraits.training.critics import Critics
+from megaportraits.training.log import grid
+from megaportraits.training.loop import Terms, train
+from megaportraits.training.warm_start import start_discriminator, start_generator
+
+
+class Teacher(nn.Module):
+    """The frozen base model, doubled by the enhancer up to the student's size; avatars are computed once."""
+
+    def __init__(self, config: DistillTraining, size_px: int):
+        super().__init__()
+        self.base = BaseModel.load(config.teacher or shipped_weights("base"))
+        self.size_px = self.base.config.size_px
+        self.doublings = (size_px // self.size_px).bit_length() - 1
+        if self.size_px * 2**self.doublings != size_px:
+            raise UserError(
+                f"the teacher paints {self.size_px} px and the student {size_px} px; give a student of that size, or "
+                "one twice or four times as large"
+            )
+        self.enhancer = Enhancer.load(config.enhancer or shipped_weights("enhancer")) if self.doublings else None
+        self.canonical: Canonical | None = None
+
+    @torch.no_grad()
+    def meet(self, avatars: Avatars) -> None:
+        """Compute what depends on the avatars only."""
+        self.canonical = stack([
+            self.base.canonical(rgb[None], matte[None], self.base.motion(rgb[None]))
+            for rgb, matte in zip(avatars.rgb, avatars.matte, strict=True)
+        ])  # fmt: skip
+
+    @torch.no_grad()
+    def show(self, batch: Driven) -> tuple[Prediction, HeadPose]:
+        """Avatars with their drivers' motions, and the poses of their heads."""
+        assert self.canonical is not None
+        motion = self.base.motion(batch.driver)
+        picture = self.base.render(mapped(self.canonical, lambda t: t[batch.avatar]), motion)
+        for _ in range(self.doublings):
+            assert self.enhancer is not None
+            picture = self.enhancer.enhance(picture)
+        return picture, motion.pose
+
+
+class DistillStage:
+    """Networks, data and losses of stage three."""
+
+    def __init__(self, config: DistillTraining):
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        self.batch, self.collate = config.batch, stack
+        if not config.avatars or not config.data:
+            raise UserError("no avatars or no drivers came; give --avatars and --data (folders of prepared clips)")
+        sizes = student_preset(config.preset)
+        known: tuple[str, ...] = ()
+        if config.start_from:
+            known = tuple(read_facts(config.start_from, "student").get("avatars", ()))
+        self.teacher = Teacher(config, sizes.size_px)
+        self.avatars = read_avatars(config.avatars, self.teacher.size_px, known)
+        self.trained = range(len(known) if config.add else 0, len(self.avatars.names))
+        if not self.trained:
+            raise UserError(f"the student knows all of {', '.join(known)}; give folders of new people to --add")
+        self.generator = self._student(replace(sizes, avatars=len(self.avatars.names)))
+        adversary = config.weights.adversarial > 0
+        self.discriminator = Discriminator(STUDENT_DISCRIMINATORS[config.preset]) if adversary else None
+        if config.start_from:
+            start_discriminator(self.discriminator, config.start_from)
+        self.critics = Critics(config.critics, _of_critics(config.weights))
+        self.teacher.meet(self.avatars)
+        self.store = FrameStore(find_clips(config.data, "train"), self.teacher.size_px, config.cache_gb)
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def _student(self, sizes: StudentConfig) -> Student:
+        """A new student, or that of `start_from` with the new avatars."""
+        path = self.config.start_from
+        if not path:
+            return Student(sizes)
+        if self.config.add:
+            before = Student.load(path)  # the weights for use, so that nobody's pictures change
+        else:
+            before = Student(from_dict(StudentConfig, read_facts(path, "student")["model"]))
+            start_generator(before, path, "student")
+        if replace(before.config, avatars=sizes.avatars) != sizes:
+            raise UserError(f"{path} holds a student of other sizes; give its --preset")
+        return before.with_avatars(sizes.avatars, self.trained.start).train()
+
+    def dataset(self, length: int) -> DrivenDataset:
+        config = self.config
+        return DrivenDataset(self.store, self.trained, config.jitter, config.flip, config.loop.seed, length)
+
+    def to_device(self, batch: Driven, device: torch.device) -> Driven:
+        for network in (self.teacher, self.critics):
+            network.to(device, batch.driver.dtype)
+        return batch
+
+    def generator_terms(self, batch: Driven, step: int) -> Terms:
+        weights = self.config.weights
+        wanted, pose = self.teacher.show(batch)
+        made = self.generator(self._seen(batch.seen), batch.avatar)
+        painted, truth = made.rgb, wanted.rgb
+        self._last = painted.detach(), truth
+        terms: Terms = self.critics.terms(painted, truth, pose, self.avatars.placed(batch.avatar.cpu(), pose))
+        if weights.reconstruction > 0:
+            terms["reconstruction"] = (F.l1_loss(painted, truth), weights.reconstruction)
+        if made.matte is not None and wanted.matte is not None and weights.matte > 0:
+            terms["matte"] = (F.l1_loss(made.matte, wanted.matte), weights.matte)
+        if self.discriminator is not None:
+            fake = self.discriminator(painted)
+            terms["adversarial"] = (adversarial.generator_loss([f[-1] for f in fake]), weights.adversarial)
+            if weights.feature_matching > 0:
+                raw = feature_matching_loss(self.discriminator(truth), fake)
+                terms["feature_matching"] = (raw, weights.feature_matching)
+        return terms
+
+    def _seen(self, driver: Tensor) -> Tensor:
+        """Drivers at the student's input size."""
+        px = self.generator.config.input_px
+        return F.interpolate(driver, (px, px), mode="bilinear", antialias=True, align_corners=False)
+
+    def discriminator_terms(self, batch: Driven) -> Terms:
+        assert self.discriminator is not None
+        assert self._last is not None
+        fake, real = (self.discriminator(picture) for picture in self._last)
+        raw = adversarial.discriminator_loss([r[-1] for r in real], [f[-1] for f in fake])
+        return {"discriminator": (raw, 1.0)}
+
+    @torch.no_grad()
+    def pictures(self, average: nn.Module, batch: Driven):
+        """Columns: driver, the teacher's picture, the student's."""
+        assert isinstance(average, Student)
+        wanted, _ = self.teacher.show(batch)
+        made = average(self._seen(batch.driver), batch.avatar)
+        return grid([batch.driver, wanted.rgb, made.rgb], rows=4)
+
+    def measure(self, average: nn.Module, step: int) -> dict[str, float]:
+        return {}
+
+    def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None:
+        assert isinstance(average, Student)
+        whole = average.with_avatars(len(self.avatars.names))
+        whole.eval().save(folder, avatars=list(self.avatars.names), **facts)
+
+
+def _of_critics(weights: DistillWeights) -> LossWeights:
+    """The weights of the terms that stage one has too."""
+    return LossWeights(perceptual=weights.perceptual, face=weights.face, gaze=weights.gaze, identity=0.0)
+
+
+def train_distill(config: DistillTraining) -> None:
+    """Train a real-time student that is locked to chosen avatars, from a frozen teacher."""
+    train(DistillStage(config), config)
