@@ -48,6 +48,11 @@ COMMANDS = {
     "train distill": Command(
         "megaportraits.training.distill:train_distill", "train a real-time student, locked to chosen people"
     ),
+    "avatar make": Command("megaportraits.avatar:make", "bake a student's avatars into one signed file"),
+    "avatar verify": Command("megaportraits.avatar:verify", "check that a file of avatars is as it was signed"),
+    "avatar list": Command("megaportraits.avatar:show", "list the avatars of a signed file"),
+    "avatar remove": Command("megaportraits.avatar:remove", "write a signed file without one avatar"),
+    "avatar key": Command("megaportraits.avatar:key", "make a key that signs avatars"),
     "evaluate": Command("megaportraits.evaluate.command:evaluate", "score a model, baselines and other systems"),
     "compare": Command("megaportraits.evaluate.compare:compare", "show what changed between two evaluations"),
 }

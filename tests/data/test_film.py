@@ -39,8 +39,8 @@ def test_a_stretch_beyond_the_end_is_told(clip):
 
 
 def test_film_is_indexed_like_an_array_and_keeps_two_pieces(clip):
-    whole, pictures = read_clip(clip), film.LongFilm(clip, "rgb", COUNT, SIZE)
-    mattes = film.LongFilm(clip, "matte", COUNT, SIZE)
+    whole, pictures = read_clip(clip), film.LongFilm(clip, "rgb", COUNT, SIZE, 25.0)
+    mattes = film.LongFilm(clip, "matte", COUNT, SIZE, 25.0)
     assert len(pictures) == COUNT
     order = [3, 69, 40, 0, 17]
     np.testing.assert_array_equal(pictures[order], whole.rgb[order])

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from megaportraits.config import STUDENT_DISCRIMINATORS, STUDENT_PRESETS, StudentConfig, student_preset
 from megaportraits.errors import UserError
-from megaportraits.models.student import Student
+from megaportraits.models.student import BakedStudent, Identities, Student
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/student.safetensors"
 COUNTS = {
@@ -102,11 +102,23 @@ def test_spade_starts_as_a_plain_norm():
         assert (bias == 0).all()
 
 
-def test_baked_modulation_gives_the_same_pictures(student, drivers):
-    avatar = torch.tensor([1])
-    baked = student.modulation(avatar)
-    for driver in drivers.split(1):
-        torch.testing.assert_close(student.drive(driver, baked).rgb, student(driver, avatar).rgb)
+def test_baked_tables_give_the_same_pictures(student, drivers):
+    baked, avatar = student.baked(), torch.tensor([1, 0, 1])
+    assert not any(isinstance(m, Identities) for m in baked.modules())
+    assert not any(p.requires_grad for p in baked.parameters())
+    torch.testing.assert_close(baked(drivers, avatar).rgb, student(drivers, avatar).rgb)
+    alone = student.modulation(avatar[:1])
+    torch.testing.assert_close(student.drive(drivers[:1], alone).rgb, student(drivers[:1], avatar[:1]).rgb)
+
+
+def test_a_removed_avatar_is_gone_and_the_others_stay(student, drivers, tmp_path):
+    three = student.with_avatars(3).baked()
+    two = three.without(0)
+    assert torch.equal(two(drivers, torch.tensor([0, 1, 1])).rgb, three(drivers, torch.tensor([1, 2, 2])).rgb)
+    two.save(tmp_path)
+    assert BakedStudent.load(tmp_path).config.avatars == 2
+    with pytest.raises(UserError, match="holds a 'avatars' model, but a 'student' model was wanted"):
+        Student.load(tmp_path)
 
 
 def test_pictures_depend_on_avatar_and_driver_and_on_no_neighbour(student, drivers):
@@ -176,7 +188,7 @@ def test_the_tiny_student_gives_the_stored_outputs(name):
 
 def test_it_is_made_of_plain_layers():
     """Nothing that exporters do not know."""
-    known = (nn.Conv2d, nn.GroupNorm, nn.InstanceNorm2d, nn.Upsample, nn.PixelShuffle, nn.Identity)
+    known = (nn.Conv2d, nn.GroupNorm, nn.Upsample, nn.PixelShuffle, nn.Identity)
     leaves = [m for m in shapes_of("student-tiny").modules() if not list(m.children())]
     assert all(isinstance(m, known) for m in leaves)
 

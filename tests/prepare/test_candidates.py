@@ -1,5 +1,6 @@
 """Which frames of a video become clips, by numbers alone."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -36,7 +37,12 @@ def face(x: float = 300.0, shift: float = 0.5, yaw: np.ndarray | None = None, se
 def track(*faces: FaceTrack, shot: np.ndarray | None = None) -> DriverTrack:
     zeros = np.zeros(FRAMES)
     times = tuple(Fraction(i, 25) for i in range(FRAMES))
-    return DriverTrack((800, 600), times, np.zeros(FRAMES, int) if shot is None else shot, faces, zeros, zeros)
+    everything = [s for one in faces for s in one.sightings]
+    for row, sighting in enumerate(everything):
+        sighting.row = row
+    by_frame = tuple(tuple(s for s in everything if s.frame == i) for i in range(FRAMES))
+    shots = np.zeros(FRAMES, int) if shot is None else shot
+    return DriverTrack((800, 600), times, shots, faces, zeros, zeros, by_frame)
 
 
 def test_one_steady_face_is_one_clip():
@@ -70,10 +76,28 @@ def test_another_face_in_the_square_is_told_and_one_beside_it_is_not():
     assert [c.reason for c in candidates(track(face(x=100.0), far), CONFIG, None)] == ["", ""]
 
 
+def test_a_face_that_is_seen_for_a_moment_only_counts_too():
+    whole = track(face(), face(x=420.0, seen=range(30, 33)))
+    (before, after) = candidates(replace(whole, faces=whole.faces[:1]), CONFIG, None)
+    assert (before.frames[-1], after.frames[0]) == (29, 33)
+    tiny = face(x=420.0)
+    for sighting in tiny.sightings:
+        sighting.box = sighting.box * (1, 1, 0.1, 0.1)
+    assert [c.reason for c in candidates(track(face(), tiny), CONFIG, None)[:1]] == [""]
+
+
+def test_pieces_are_neither_too_long_nor_too_short():
+    config = replace(CONFIG, most_frames=25)
+    assert [len(c.frames) for c in candidates(track(face()), config, None)] == [20, 20, 20]
+    config = replace(CONFIG, most_frames=50, filters=FilterConfig(least_s=0.3, least_frames=40))
+    assert [len(c.frames) for c in candidates(track(face()), config, None)] == [50]
+
+
 def test_a_box_chooses_the_person():
     both = track(face(x=100.0), face(x=600.0))
     (found,) = candidates(both, CONFIG, (0.5, 0.0, 1.0, 1.0))
-    assert found.face == 1
+    assert found.face == 0, "the first of those that were asked for"
+    assert found.crop.x[0] > 400
     assert candidates(both, CONFIG, (0.45, 0.0, 0.55, 1.0)) == []
 
 

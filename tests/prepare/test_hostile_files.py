@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FACE, FPS, moving
+from moving_faces import FACE, FPS, moving
 from PIL import Image
 
 from megaportraits.config import FilterConfig, PreparePhotos, PrepareVideos, RunnerConfig

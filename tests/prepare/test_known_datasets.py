@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FACE, FPS, moving
+from moving_faces import FACE, FPS, moving
 from PIL import Image
 
 from megaportraits.cli import main

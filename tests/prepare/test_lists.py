@@ -1,6 +1,7 @@
 """What there is to prepare: folders, patterns, lists, and the layouts of known datasets."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,11 @@ def test_lists_name_times_boxes_people_and_licences(tmp_path):
         ("a.json", "{", "is not readable JSON"),
         ("a.json", '{"file": "x.mp4"}', "holds no list of objects"),
         ("a.json", '[{"file": "x.mp4", "adult": "perhaps"}]', "adult is yes or no"),
+        ("a.json", '[{"file": "x.mp4", "start_s": 3, "end_s": 2}]', "the times 3 to 2.0 s are no stretch"),
+        ("a.json", '[{"file": "x.mp4", "start_s": NaN}]', "are no stretch of a video"),
+        ("a.json", '[{"file": "x.mp4", "start_frame": -1}]', "the frames -1 to None are no stretch"),
+        ("a.json", '[{"file": "x.mp4", "start_s": 1, "start_frame": 9}]', "give one of them"),
+        ("a.json", '[{"file": "x.mp4", "left": 0, "top": 0, "right": 640, "bottom": 360}]', "in parts of the picture"),
     ],
 )
 def test_wrong_lists_are_told(tmp_path, name, text, said):
@@ -136,3 +142,25 @@ def test_a_layout_says_what_it_wants(tmp_path, layout):
     given.write_text("a\n")
     with pytest.raises(UserError, match="give"):
         find_items([str(given)], MP4, READERS[layout])
+
+
+def test_names_are_short_differ_without_case_and_are_not_those_of_our_folders(tmp_path):
+    touch(tmp_path / f"{'long' * 40}a.mp4", tmp_path / f"{'long' * 40}b.mp4", tmp_path / "jobs.mp4", tmp_path / "A.mp4")
+    touch(tmp_path / "a.mp4", tmp_path / "left_out.mp4")
+    names = [item.name for item in find_items([str(tmp_path)], MP4)]
+    assert len({name.casefold() for name in names}) == 6
+    assert max(map(len, names)) < 80
+    assert not {"jobs", "left_out"} & set(names)
+
+
+def test_empty_cells_are_missing_ones(tmp_path):
+    (tmp_path / "l.json").write_text('[{"file": "a.mp4", "identity": null, "licence": "", "end_s": null}]')
+    (item,) = find_items([str(tmp_path / "l.json")], MP4)
+    assert (item.identity, item.licence, item.end_s) == ("", "", None)
+
+
+def test_names_that_are_no_utf8_can_be_printed(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.mp4")).touch()
+    (item,) = find_items([str(tmp_path)], MP4)
+    assert item.source == "caf\\xe9.mp4"
+    assert item.path.is_file()

@@ -5,7 +5,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from conftest import FACE
+from moving_faces import FACE
 from PIL import Image
 
 from megaportraits.cli import main

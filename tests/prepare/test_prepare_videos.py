@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FPS, moving
+from moving_faces import FPS, moving
 
 from megaportraits.cli import main
 from megaportraits.config import FilterConfig, PrepareVideos, RunnerConfig
@@ -121,7 +121,8 @@ def test_a_changed_file_is_made_anew(videos, tmp_path):
 
 
 def test_long_runs_are_divided(videos, tmp_path):
-    prepare_videos(config(tmp_path / "out", videos / "moving.mp4", most_frames=8))
+    limits = FilterConfig(least_scale=0.5, least_s=0.3, least_frames=5)
+    prepare_videos(config(tmp_path / "out", videos / "moving.mp4", most_frames=8, filters=limits))
     assert [record.frames for record in read_manifest(tmp_path / "out")] == [6, 6]
 
 
@@ -178,9 +179,74 @@ def test_times_and_boxes_of_a_list_are_used(videos, tmp_path):
     (record,) = read_manifest(tmp_path / "out")
     assert not record.reason
     assert 0.2 <= record.start_s < record.end_s <= 1.0
+    assert record.identity == "her"
     crop = read_clip(tmp_path / "out" / record.name).truth.crop
     assert crop is not None
     assert (crop[:, 0] + crop[:, 2] / 2 > both[0].shape[1] / 2).all()
+
+
+def test_other_folders_are_left_alone(videos, tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/config").touch()
+    with pytest.raises(UserError, match="holds other things; give a new or empty folder"):
+        prepare_videos(config(tmp_path, videos / "moving.mp4"))
+    assert (tmp_path / ".git/config").is_file()
+
+
+def test_files_of_one_name_in_several_folders_stay_apart(tmp_path):
+    for person, mirrored in (("ann", False), ("bob", True)):
+        (tmp_path / person).mkdir()
+        write_video(tmp_path / person / "clip.mp4", moving(24, mirrored=mirrored), FPS)
+    prepare_videos(config(tmp_path / "out", tmp_path / "*/clip.mp4"))
+    found = read_manifest(tmp_path / "out")
+    assert {(r.source, r.identity) for r in found} == {(f"{p}/clip.mp4",) * 2 for p in ("ann", "bob")}
+    assert all(not r.reason for r in found)
+    assert len(find_clips([tmp_path / "out"])) == 2
+
+
+def test_files_that_are_not_given_any_more_are_not_trained_on(videos, tmp_path):
+    prepare_videos(config(tmp_path / "out", videos / "moving.mp4", videos / "cut.mp4"))
+    assert len(find_clips([tmp_path / "out"])) == 3
+    prepare_videos(config(tmp_path / "out", videos / "moving.mp4"))
+    assert [clip.name for clip in find_clips([tmp_path / "out"])] == ["moving-000000-0"]
+
+
+def test_results_inside_the_inputs_are_no_inputs(videos, tmp_path):
+    shutil.copytree(videos, tmp_path / "data")
+    for _ in range(2):
+        prepare_videos(config(tmp_path / "data/real", tmp_path / "data"))
+    assert {record.source for record in read_manifest(tmp_path / "data/real")} == {
+        "moving.mp4", "still.mp4", "wall.mp4", "cut.mp4", "broken.mov",
+    }  # fmt: skip
+
+
+def test_a_deleted_clip_is_made_again_and_leftovers_of_a_failed_file_go(videos, prepared, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(prepared, out)
+    clips = find_clips([out])
+    shutil.copytree(clips[0], out / "broken-000000-0")
+    shutil.rmtree(clips[0])
+    prepare_videos(config(out, videos))
+    assert hashes(out) == hashes(prepared)
+
+
+def test_passing_faults_are_tried_again(videos, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("the network drive is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("megaportraits.prepare.videos.prepare_video", fail)
+        with pytest.raises(UserError, match="none of the 1 files"):
+            prepare_videos(config(tmp_path / "out", videos / "moving.mp4"))
+    assert "the network drive is away" in read_manifest(tmp_path / "out")[0].reason
+    prepare_videos(config(tmp_path / "out", videos / "moving.mp4"))
+    assert not read_manifest(tmp_path / "out")[0].reason
+
+
+def test_a_quality_net_that_is_missing_is_told_before_the_work(videos, tmp_path):
+    with pytest.raises(UserError, match="hyperIQA"):
+        prepare_videos(config(tmp_path / "out", videos, quality_net=str(tmp_path / "hyperIQA.pkl")))
+    assert not (tmp_path / "out/jobs").exists()
 
 
 def test_killed_and_run_again_is_as_if_undisturbed(videos, prepared, tmp_path):

@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
-from conftest import FACE
+from moving_faces import FACE
 from PIL import Image, ImageFilter
 
 from megaportraits.data.crop import SquareCrop

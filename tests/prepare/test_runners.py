@@ -31,7 +31,7 @@ class Trouble(Work):
 
 
 def test_what_hangs_is_ended_and_what_dies_is_tried_again(tmp_path):
-    work = Trouble(PrepareVideos(("a",), str(tmp_path)))
+    work = Trouble(PrepareVideos(("a",), str(tmp_path)), {})
     items = [Item(Path(name), name, name) for name in ("hangs", "dies", "dies-once", "fine")]
     told = set(runners.in_processes(work, items, 2, 3.0))
     assert told == {
@@ -40,7 +40,8 @@ def test_what_hangs_is_ended_and_what_dies_is_tried_again(tmp_path):
         "dies-once: done",
         "fine: done",
     }
-    assert work.done(items[0]) is not None, "what failed is stored"
+    assert work.stored(items[0])[0].reason == "it took longer than 3 s"
+    assert not work.done(items[0]), "the next run tries again"
 
 
 def test_ray_gives_the_manifest_of_one_process(videos, tmp_path):
@@ -57,6 +58,6 @@ def test_ray_gives_the_manifest_of_one_process(videos, tmp_path):
 
 def test_without_ray_the_answer_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    work = Work(PrepareVideos(("a",), str(tmp_path)))
+    work = Work(PrepareVideos(("a",), str(tmp_path)), {})
     with pytest.raises(UserError, match=r"install megaportraits\[cluster\]"):
         list(runners.run(work, [Item(Path("a"), "a", "a")], RunnerConfig(runner="ray")))

@@ -61,6 +61,15 @@ def test_size_limit_starts_new_files(drawn_clips, tmp_path):
     assert len(list((tmp_path / "shards").glob("train-*.tar"))) == 2
 
 
+def test_shards_can_be_packed_anew_and_old_ones_go(drawn_clips, shards, tmp_path):
+    prepare_shards(PrepareShards((str(shards),), str(tmp_path / "again")))
+    assert file_hash(tmp_path / "again/train-000000.tar") == file_hash(shards / "train-000000.tar")
+    shutil.copytree(drawn_clips, tmp_path / "fewer")
+    shutil.rmtree(tmp_path / "fewer/other")
+    prepare_shards(PrepareShards((str(tmp_path / "fewer"),), str(shards)))
+    assert {path.name for path in shards.glob("*.tar")} == {"train-000000.tar"}
+
+
 def test_webdataset_streams_them(shards):
     webdataset = pytest.importorskip("webdataset", reason="WebDataset is not installed (extra 'dev')")
     samples = list(webdataset.WebDataset(str(shards / "train-000000.tar"), shardshuffle=False))

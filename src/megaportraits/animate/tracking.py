@@ -56,6 +56,8 @@ class DriverTrack:
     """Mean luma of the largest face (of the frame where there is none), 0 to 255."""
     sharpness: Float[np.ndarray, " T"]
     """Variance of the Laplacian of the largest face at 128 px (of the frame where there is none)."""
+    sightings: tuple[tuple[Sighting, ...], ...] = ()
+    """Everything that was taken for a face in each frame, also what is in none of `faces`."""
 
 
 def look_through(
@@ -89,6 +91,7 @@ def look_through(
         faces=faces,
         brightness=np.array(notes.brightness),
         sharpness=np.array(notes.sharpness),
+        sightings=tuple(map(tuple, notes.sightings)),
     )
 
 

@@ -12,6 +12,7 @@ from megaportraits.config.animate import (
     Owner,
     Precision,
 )
+from megaportraits.config.avatars import AvatarMake, AvatarRemove
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.compare import CompareConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig
@@ -83,6 +84,8 @@ __all__ = [
     "AnimateOptions",
     "AppearanceConfig",
     "AugmentConfig",
+    "AvatarMake",
+    "AvatarRemove",
     "BaseTraining",
     "BatchConfig",
     "CompareConfig",

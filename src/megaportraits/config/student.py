@@ -37,7 +37,8 @@ class StudentConfig:
         at_least(self, 1, "encoder_base", "identity_px", "shuffle", "avatars")
         if self.input_px < _STRIDE or self.input_px % _STRIDE or not self.widths:
             raise UserError(
-                f"input_px is {self.input_px}, widths are {self.widths}; give a multiple of {_STRIDE} and at least 1 block"
+                f"input_px is {self.input_px} and widths are {self.widths}; give a multiple of {_STRIDE}, and at least "
+                "one block"
             )
 
     @property

@@ -34,6 +34,8 @@ SCHEMA_VERSION = 1
 FILES = ("rgb.mp4", "matte.mp4", "truth.safetensors", "clip.json")
 KEY_EVERY = 16
 """Frames from one that can be decoded alone to the next, so that a pair of frames costs little to read."""
+FPS = 25.0
+"""Usual frame rate of the files; the true time between frames is `ClipInfo.frame_step_s`."""
 _CRF = 14
 
 
@@ -158,6 +160,11 @@ def is_complete(path: str | Path) -> bool:
     return (Path(path) / "clip.json").is_file()
 
 
+def in_shard(clip: str | Path) -> bool:
+    """Whether a clip's path is that of one in a tar file."""
+    return Path(clip).parent.suffix == ".tar"
+
+
 def member(clip: str | Path, name: str) -> NamedBytes:
     """One of the `FILES` of a clip, be it in a folder or in a tar file (`.../train-000000.tar/NAME`).
 
@@ -166,7 +173,7 @@ def member(clip: str | Path, name: str) -> NamedBytes:
     """
     path = Path(clip)
     try:
-        if path.parent.suffix != ".tar":
+        if not in_shard(path):
             return NamedBytes((path / name).read_bytes(), str(path / name))
         start, length, _ = shard_members(path.parent)[path.name][name]
         with path.parent.open("rb") as tar:
@@ -238,7 +245,9 @@ def read_clip(path: str | Path) -> Clip:
     return Clip(rgb, matte, truth, info)
 
 
-def read_pictures(path: str | Path, name: str, first: int, count: int) -> UInt8[np.ndarray, "T H W 3"]:
+def read_pictures(
+    path: str | Path, name: str, first: int, count: int, fps: float = FPS
+) -> UInt8[np.ndarray, "T H W 3"]:
     """Neighbouring pictures of a clip; of the others, only those since the last key frame are decoded.
 
     Args:
@@ -246,12 +255,13 @@ def read_pictures(path: str | Path, name: str, first: int, count: int) -> UInt8[
         name: "rgb.mp4" or "matte.mp4".
         first: number of the first picture.
         count: how many.
+        fps: frame rate of the file.
 
     Raises:
         UserError: the file is missing, damaged or shorter.
     """
-    fps = Fraction(read_info(path).fps).limit_denominator(1001)
-    timed = read_timed_frames(member(path, name), max(0.0, float((first - Fraction(1, 2)) / fps)), 0)
+    file = member(path, name) if in_shard(path) else Path(path) / name
+    timed = read_timed_frames(file, max(0.0, (first - 0.5) / fps), 0)
     pictures = [frame for _, frame in itertools.islice(timed, count)]
     if len(pictures) < count:
         raise UserError(f"{path}/{name} has fewer than {first + count} pictures; make the clip again")

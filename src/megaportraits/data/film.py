@@ -27,8 +27,8 @@ class LongFilm:
     It reads the pieces between key frames that are asked for, and keeps the last two.
     """
 
-    def __init__(self, clip: Path, name: str, count: int, size_px: int):
-        self.clip, self.name, self.count, self.size_px = clip, name, count, size_px
+    def __init__(self, clip: Path, name: str, count: int, size_px: int, fps: float):
+        self.clip, self.name, self.count, self.size_px, self.fps = clip, name, count, size_px, fps
         self._pieces: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class LongFilm:
     def _piece(self, index: int) -> np.ndarray:
         if index not in self._pieces:
             first = index * KEY_EVERY
-            pictures = read_pictures(self.clip, f"{self.name}.mp4", first, min(KEY_EVERY, self.count - first))
+            pictures = read_pictures(self.clip, f"{self.name}.mp4", first, min(KEY_EVERY, self.count - first), self.fps)
             if self.name == "matte":
                 pictures = pictures[..., 0]
             self._pieces[index] = np.stack([resized(picture, self.size_px) for picture in pictures])

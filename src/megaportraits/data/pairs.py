@@ -97,11 +97,11 @@ class FrameStore:
         return Frame(rgb, torch.from_numpy(footage.matte[rows])[:, None].float() / 255, pose, footage.keypoints[rows])
 
     def _decode(self, path: Path) -> Footage:
-        truth, ids = read_truth(path), read_info(path).landmark_ids
+        truth, info = read_truth(path), read_info(path)
         pose = HeadPose(*(torch.from_numpy(a) for a in (truth.rotation, truth.scale, truth.translation)))
-        points = torch.from_numpy(keypoints.select(truth.landmarks, ids))
+        points = torch.from_numpy(keypoints.select(truth.landmarks, info.landmark_ids))
         if len(truth.scale) > LONG:
-            rgb, matte = (LongFilm(path, name, len(truth.scale), self.size_px) for name in ("rgb", "matte"))
+            rgb, matte = (LongFilm(path, name, len(truth.scale), self.size_px, info.fps) for name in ("rgb", "matte"))
             return Footage(rgb, matte, pose, points)
         clip = read_clip(path)
         rgb, matte = (np.stack([resized(f, self.size_px) for f in frames]) for frames in (clip.rgb, clip.matte))

@@ -33,6 +33,8 @@ _EXACT_BICUBIC = int(Interpolation.BICUBIC) | 0x40000 | 0x2000
 """FFmpeg's `bicubic+accurate_rnd+full_chroma_int`: costs nothing with more than 8 bits, and much with 8."""
 _SEEK_MARGIN_S = 1
 """Some containers land a little behind the place that is sought."""
+_SEEKABLE = ("mov", "matroska")
+"""Families of containers whose frames have times of their own, wherever reading begins."""
 _UNNAMED, _SD_HEIGHT = 2, 576
 """ITU-T H.273's number of an unnamed colour matrix; players take it for BT.709 in pictures higher than this."""
 
@@ -134,7 +136,8 @@ def read_timed_frames(
     """
     with _opened(path) as (container, stream):
         start, period, picture = start_of(container), 1 / _rate(stream), _Picture(stream)
-        if start_s > margin_s and stream.time_base is not None:
+        seekable = container.format.name.split(",")[0] in _SEEKABLE
+        if start_s > margin_s and stream.time_base is not None and seekable:
             container.seek(int((start + Fraction(start_s) - Fraction(margin_s)) / stream.time_base), stream=stream)
         tick = min(stream.time_base or _SNAP_S, _SNAP_S)
         first = last = Fraction(0)

@@ -9,9 +9,13 @@ PixelShuffle and paint the matte. As drawn:
     decoder   residual blocks 192 x 5, 96, 48, 24 (Fig. 11c); InstanceNorm, ReLU, conv 3
     block     up 2; conv 3x3, SPADE, ReLU, conv 3x3, SPADE; plus skip (1x1); ReLU
     SPADE     InstanceNorm(x) * weight + bias, both convolutions of the avatar's tensor, bilinear to x (Fig. 11b)
+
+`Student` computes weights and biases from identity tensors; `BakedStudent` has them as tables, made once.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -26,43 +30,19 @@ from megaportraits.models.resnet import ResNetTrunk
 from megaportraits.tensors import Prediction
 
 Modulation = list[tuple[Tensor, Tensor]]
-"""Of each SPADE, weight and bias at the resolution of its identity tensor. Computed once for an avatar."""
+"""Of each SPADE, weight and bias, `B C s s`, at the resolution of its identity tensor."""
 
 
-class Spade(nn.Module):
-    """Spatially adaptive normalisation by an avatar's own tensor. Paper: Fig. 11b.
+def _spade_shapes(config: StudentConfig) -> Iterator[tuple[int, int]]:
+    """Channels and side of each SPADE's tensors, two SPADEs for a block."""
+    for channels, side in zip(config.widths, config.sides_px, strict=True):
+        yield from [(channels, min(config.identity_px, side))] * 2
 
-    Args:
-        channels: of what is normalised, and of the tensors.
-        avatars: people in all.
-        side_px: of the tensors.
-        settled: how many of the people, the first ones, are not trained any more.
-    """
 
-    settled: Tensor
-
-    def __init__(self, channels: int, avatars: int, side_px: int, settled: int):
-        super().__init__()
-        self.norm = nn.InstanceNorm2d(channels)
-        self.register_buffer("settled", torch.zeros(settled, channels, side_px, side_px), settled > 0)
-        self.identity = nn.Parameter(torch.randn(avatars - settled, channels, side_px, side_px))
-        self.to_weight, self.to_bias = (conv(2, channels, channels, 3, bias=True) for _ in range(2))
-        for layer, start in ((self.to_weight, 1.0), (self.to_bias, 0.0)):
-            nn.init.zeros_(layer.get_parameter("weight"))
-            nn.init.constant_(layer.get_parameter("bias"), start)
-
-    def identities(self) -> Float[Tensor, "N C s s"]:
-        """The tensors of all avatars."""
-        return torch.cat([self.settled, self.identity])
-
-    def modulation(self, avatar: Int[Tensor, " B"]) -> tuple[Tensor, Tensor]:
-        """Weight and bias, `B C s s` each."""
-        own = self.identities()[avatar]
-        return self.to_weight(own), self.to_bias(own)
-
-    def forward(self, x: Float[Tensor, "B C H W"], modulation: tuple[Tensor, Tensor]) -> Float[Tensor, "B C H W"]:
-        weight, bias = (_resized(maps, x.shape[-1]) for maps in modulation)
-        return self.norm(x) * weight + bias
+def spade(x: Float[Tensor, "B C H W"], modulation: tuple[Tensor, Tensor]) -> Float[Tensor, "B C H W"]:
+    """Spatially adaptive normalisation. Paper: Fig. 11b."""
+    weight, bias = (_resized(maps, x.shape[-1]) for maps in modulation)
+    return F.instance_norm(x) * weight + bias
 
 
 def _resized(maps: Float[Tensor, "B C s s"], side_px: int) -> Float[Tensor, "B C H H"]:
@@ -74,20 +54,84 @@ def _resized(maps: Float[Tensor, "B C s s"], side_px: int) -> Float[Tensor, "B C
 class StudentBlock(nn.Module):
     """Up-sampling, two convolutions with SPADE, and a skip. Paper: Fig. 11c."""
 
-    def __init__(self, inputs: int, outputs: int, up: bool, avatars: int, side_px: int, settled: int):
+    def __init__(self, inputs: int, outputs: int, up: bool):
         super().__init__()
         self.up = nn.Upsample(scale_factor=2.0) if up else nn.Identity()
         self.conv1, self.conv2 = conv(2, inputs, outputs, 3), conv(2, outputs, outputs, 3)
-        self.spade1, self.spade2 = (Spade(outputs, avatars, side_px, settled) for _ in range(2))
         self.skip = nn.Identity() if inputs == outputs else conv(2, inputs, outputs, 1)
 
     def forward(self, x: Float[Tensor, "B Ci h w"], modulation: Modulation) -> Float[Tensor, "B Co H W"]:
         x = self.up(x)
-        h = F.relu(self.spade1(self.conv1(x), modulation[0]))
-        return F.relu(self.spade2(self.conv2(h), modulation[1]) + self.skip(x))
+        h = F.relu(spade(self.conv1(x), modulation[0]))
+        return F.relu(spade(self.conv2(h), modulation[1]) + self.skip(x))
 
 
-class Student(Network):
+class _Student(Network):
+    """What both forms of the student have in common: all but the avatars."""
+
+    sizes = StudentConfig
+
+    def __init__(self, config: StudentConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = ResNetTrunk(18, config.encoder_base)
+        inputs = (self.encoder.out_channels, *config.widths)
+        self.blocks = nn.ModuleList(
+            StudentBlock(a, b, i > 0) for i, (a, b) in enumerate(zip(inputs, config.widths, strict=False))
+        )
+        self.conv = conv(2, config.widths[-1], (3 + config.paints_matte) * config.shuffle**2, 3, bias=True)
+        self.shuffle = nn.PixelShuffle(config.shuffle)
+
+    def modulation(self, avatar: Int[Tensor, " B"]) -> Modulation:
+        """What avatars change in each SPADE."""
+        raise NotImplementedError
+
+    def drive(self, driver: Float[Tensor, "B 3 S S"], modulation: Modulation) -> Prediction:
+        """A driver's crop at `config.input_px`, in [0, 1] -> the avatar with the driver's motion."""
+        x = self.encoder(driver)
+        for i, block in enumerate(self.blocks):
+            x = block(x, modulation[2 * i : 2 * i + 2])
+        logits = self.shuffle(self.conv(F.relu(F.instance_norm(x))))
+        painted = torch.sigmoid(logits.to(geometry.working_type(logits)))
+        return Prediction(painted[:, :3], painted[:, 3:] if self.config.paints_matte else None)
+
+    def forward(self, driver: Float[Tensor, "B 3 S S"], avatar: Int[Tensor, " B"]) -> Prediction:
+        """Driver crops and numbers of avatars -> pictures."""
+        return self.drive(driver, self.modulation(avatar))
+
+
+class Identities(nn.Module):
+    """The identity tensors of one SPADE, and the convolutions that make weight and bias of them. Paper: Fig. 11b.
+
+    Args:
+        channels: of what is normalised, and of the tensors.
+        side_px: of the tensors.
+        avatars: people in all.
+        settled: how many of the people, the first ones, are not trained any more.
+    """
+
+    settled: Tensor
+
+    def __init__(self, channels: int, side_px: int, avatars: int, settled: int):
+        super().__init__()
+        self.register_buffer("settled", torch.zeros(settled, channels, side_px, side_px), settled > 0)
+        self.identity = nn.Parameter(torch.randn(avatars - settled, channels, side_px, side_px))
+        self.to_weight, self.to_bias = (conv(2, channels, channels, 3, bias=True) for _ in range(2))
+        for layer, start in ((self.to_weight, 1.0), (self.to_bias, 0.0)):
+            nn.init.zeros_(layer.get_parameter("weight"))
+            nn.init.constant_(layer.get_parameter("bias"), start)
+
+    def everyone(self) -> Float[Tensor, "N C s s"]:
+        """The tensors of all avatars."""
+        return torch.cat([self.settled, self.identity])
+
+    def forward(self, avatar: Int[Tensor, " B"]) -> tuple[Tensor, Tensor]:
+        """Weight and bias, `B C s s` each."""
+        own = self.everyone()[avatar]
+        return self.to_weight(own), self.to_bias(own)
+
+
+class Student(_Student):
     """G_DT (3.3). Pictures in [0, 1]; with `paints_matte` they are over constant grey.
 
     Args:
@@ -96,39 +140,16 @@ class Student(Network):
             tensors.
     """
 
-    kind, sizes = "student", StudentConfig
+    kind = "student"
 
     def __init__(self, config: StudentConfig, settled: int = 0):
-        super().__init__()
-        self.config = config
-        self.encoder = ResNetTrunk(18, config.encoder_base)
-        inputs = (self.encoder.out_channels, *config.widths)
-        self.blocks = nn.ModuleList(
-            StudentBlock(a, b, i > 0, config.avatars, min(config.identity_px, side), settled)
-            for i, (a, b, side) in enumerate(zip(inputs, config.widths, config.sides_px, strict=False))
-        )
-        self.norm = nn.InstanceNorm2d(config.widths[-1])
-        self.conv = conv(2, config.widths[-1], (3 + config.paints_matte) * config.shuffle**2, 3, bias=True)
-        self.shuffle = nn.PixelShuffle(config.shuffle)
+        super().__init__(config)
+        self.spades = nn.ModuleList(Identities(c, side, config.avatars, settled) for c, side in _spade_shapes(config))
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(settled == 0 or name.endswith(".identity"))
 
     def modulation(self, avatar: Int[Tensor, " B"]) -> Modulation:
-        """What an avatar changes in each SPADE; with it, a frame costs the other convolutions only."""
-        return [m.modulation(avatar) for m in self.modules() if isinstance(m, Spade)]
-
-    def drive(self, driver: Float[Tensor, "B 3 S S"], modulation: Modulation) -> Prediction:
-        """A driver's crop at `config.input_px`, in [0, 1] -> the avatar with the driver's motion."""
-        x = self.encoder(driver)
-        for i, block in enumerate(self.blocks):
-            x = block(x, modulation[2 * i : 2 * i + 2])
-        logits = self.shuffle(self.conv(F.relu(self.norm(x))))
-        painted = torch.sigmoid(logits.to(geometry.working_type(logits)))
-        return Prediction(painted[:, :3], painted[:, 3:] if self.config.paints_matte else None)
-
-    def forward(self, driver: Float[Tensor, "B 3 S S"], avatar: Int[Tensor, " B"]) -> Prediction:
-        """Driver crops and numbers of avatars -> pictures."""
-        return self.drive(driver, self.modulation(avatar))
+        return [identities(avatar) for identities in self.spades]
 
     def with_avatars(self, count: int, settled: int = 0) -> "Student":
         """A copy with `count` avatars, of which the first `settled` are not trained any more.
@@ -136,20 +157,67 @@ class Student(Network):
         New ones begin as the mean of those that are there; the pictures of these do not change.
         """
         copy = Student(replace(self.config, avatars=count), settled)
-        state = copy.state_dict() | {k: v for k, v in self.state_dict().items() if k in dict(copy.named_parameters())}
-        for name, spade in self.named_modules():
-            if isinstance(spade, Spade):
-                known = spade.identities().detach()
-                new = known.mean(0, keepdim=True).expand(count - len(known), *known.shape[1:])
-                everyone = torch.cat([known, new])
-                state[f"{name}.identity"] = everyone[settled:]
-                if settled:
-                    state[f"{name}.settled"] = everyone[:settled]
+        state = copy.state_dict()
+        state |= {name: tensor for name, tensor in self.state_dict().items() if name in state}
+        for i, identities in enumerate(cast("list[Identities]", list(self.spades))):
+            known = identities.everyone().detach()
+            new = known.mean(0, keepdim=True).expand(count - len(known), *known.shape[1:])
+            everyone = torch.cat([known, new])
+            state[f"spades.{i}.identity"] = everyone[settled:]
+            if settled:
+                state[f"spades.{i}.settled"] = everyone[:settled]
         copy.load_state_dict(state)
         return copy.to(next(self.parameters()).device).train(self.training)
+
+    @torch.no_grad()
+    def baked(self) -> "BakedStudent":
+        """The same avatars as tables."""
+        copy = BakedStudent(self.config)
+        everyone = self.modulation(torch.arange(self.config.avatars, device=self.conv.get_parameter("bias").device))
+        state = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("spades.")}
+        for i, (weight, bias) in enumerate(everyone):
+            state |= {f"tables.{i}.weight": weight, f"tables.{i}.bias": bias}
+        copy.load_state_dict(state)
+        return copy.to(everyone[0][0].device).eval().requires_grad_(False)
 
     def size_mb(self, avatars: int) -> float:
         """Megabytes (10^6 bytes) of its weights in fp16 with so many avatars."""
         own = sum(p.numel() for name, p in self.named_parameters() if name.endswith(".identity")) / self.config.avatars
         shared = sum(p.numel() for name, p in self.named_parameters() if not name.endswith(".identity"))
         return 2 * (shared + avatars * own) / 1e6
+
+
+class Table(nn.Module):
+    """Weight and bias of one SPADE for every avatar."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, avatars: int, channels: int, side_px: int):
+        super().__init__()
+        for name in ("weight", "bias"):
+            self.register_buffer(name, torch.zeros(avatars, channels, side_px, side_px))
+
+    def forward(self, avatar: Int[Tensor, " B"]) -> tuple[Tensor, Tensor]:
+        return self.weight[avatar], self.bias[avatar]
+
+
+class BakedStudent(_Student):
+    """A student for use: no tensors of identities, only what they make. It cannot learn, nor be given anyone new."""
+
+    kind = "avatars"
+
+    def __init__(self, config: StudentConfig):
+        super().__init__(config)
+        self.tables = nn.ModuleList(Table(config.avatars, c, side) for c, side in _spade_shapes(config))
+
+    def modulation(self, avatar: Int[Tensor, " B"]) -> Modulation:
+        return [table(avatar) for table in self.tables]
+
+    def without(self, avatar: int) -> "BakedStudent":
+        """A copy that has forgotten an avatar."""
+        copy = BakedStudent(replace(self.config, avatars=self.config.avatars - 1))
+        kept = [i for i in range(self.config.avatars) if i != avatar]
+        state = self.state_dict()
+        copy.load_state_dict({k: v[kept] if k.startswith("tables.") else v for k, v in state.items()})
+        return copy.eval().requires_grad_(False)

@@ -8,7 +8,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,9 +18,11 @@ from megaportraits.animate.crop_track import CropTrack, crop_track
 from megaportraits.animate.sightings import Sighting
 from megaportraits.animate.tracking import DriverTrack, FaceTrack
 from megaportraits.config import FilterConfig, PrepareVideos
-from megaportraits.data.crop import SquareCrop
+from megaportraits.data.crop import SIDE_PER_OVAL_HEIGHT, SquareCrop
 from megaportraits.prepare.lists import Box
 
+OTHER_FACE = 0.25
+"""Other faces lower than this part of the main one do not matter."""
 _FACE_IN_CROP = 0.95
 """The face oval's box must lie inside this part of the square."""
 _HALF_TURN_RAD = 0.5
@@ -31,7 +33,7 @@ class Candidate:
     """Frames of one person that become a clip, or would if `reason` were empty."""
 
     face: int
-    """Number of the face, the most prominent one first."""
+    """Number of the face among those that were asked for, the most prominent one first."""
     frames: tuple[int, ...]
     """Consecutive numbers of frames that were looked at."""
     rows: tuple[int, ...]
@@ -52,11 +54,9 @@ def candidates(track: DriverTrack, config: PrepareVideos, box: Box | None) -> li
         config: size, longest clip, limits.
         box: where the wanted person is, in parts of the picture; None for anyone.
     """
-    found: list[Candidate] = []
-    for number, face in enumerate(track.faces):
-        if box is None or _mostly_inside(face, box, track.size):
-            found += _of_face(track, number, face, config)
-    return found
+    wanted = [i for i, face in enumerate(track.faces) if box is None or _mostly_inside(face, box, track.size)]
+    by_face = (_of_face(track, number, config) for number in wanted)
+    return [replace(candidate, face=i) for i, found in enumerate(by_face) for candidate in found]
 
 
 def _mostly_inside(face: FaceTrack, box: Box, size: tuple[int, int]) -> bool:
@@ -65,7 +65,8 @@ def _mostly_inside(face: FaceTrack, box: Box, size: tuple[int, int]) -> bool:
     return bool(((seen > box[:2]) & (seen < box[2:])).all(1).mean() > 0.5)
 
 
-def _of_face(track: DriverTrack, number: int, face: FaceTrack, config: PrepareVideos) -> Iterator[Candidate]:
+def _of_face(track: DriverTrack, number: int, config: PrepareVideos) -> Iterator[Candidate]:
+    face = track.faces[number]
     crop, by_frame = crop_track(track, number), {s.frame: s for s in face.sightings}
     reasons = _frame_reasons(track, number, crop, config.filters)
     for shot in range(int(track.shot.max()) + 1):
@@ -74,7 +75,7 @@ def _of_face(track: DriverTrack, number: int, face: FaceTrack, config: PrepareVi
             continue
         long_enough = [run for run in _runs(frames, reasons) if not _too_short(run, track, config.filters)]
         for run in long_enough:
-            for piece in _pieces(run, config.most_frames):
+            for piece in _pieces(run, config.most_frames, config.filters.least_frames):
                 yield _candidate(number, piece, [by_frame[f] for f in piece], crop, track, config)
         if not long_enough:
             told = Counter(reasons[f] for f in frames if reasons[f]).most_common(1)
@@ -139,12 +140,16 @@ def part_outside(square: SquareCrop, frame_shape: tuple[int, ...]) -> float:
 
 
 def _others_inside(track: DriverTrack, number: int, crop: CropTrack) -> Bool[np.ndarray, " T"]:
+    """Where another face, be it seen for a moment only, has its centre in the square; tiny ones do not count."""
+    own = {sighting.row for sighting in track.faces[number].sightings}
     inside = np.zeros(len(crop.side), bool)
-    for other, face in enumerate(track.faces):
-        if other != number:
-            centre = face.box[:, :2] + face.box[:, 2:] / 2
-            at = (centre - np.stack([crop.x, crop.y], 1)) / crop.side[:, None]
-            inside |= ((at > 0) & (at < 1)).all(1)
+    for frame, seen in enumerate(track.sightings):
+        least = OTHER_FACE * crop.side[frame] / SIDE_PER_OVAL_HEIGHT
+        others = [s.box for s in seen if s.row not in own and s.box[3] > least]
+        if others:
+            boxes = np.stack(others)
+            at = (boxes[:, :2] + boxes[:, 2:] / 2 - (crop.x[frame], crop.y[frame])) / crop.side[frame]
+            inside[frame] = ((at > 0) & (at < 1)).all(1).any()
     return inside
 
 
@@ -169,10 +174,11 @@ def _too_short(run: Sequence[int], track: DriverTrack, limits: FilterConfig) -> 
     return f"shorter than {limits.least_s:g} s" if seconds < limits.least_s else ""
 
 
-def _pieces(run: Sequence[int], most: int) -> Iterator[Sequence[int]]:
-    """The run in parts of nearly equal length, none longer than `most`."""
-    count = math.ceil(len(run) / most)
-    bounds = [round(i * len(run) / count) for i in range(count + 1)]
+def _pieces(run: Sequence[int], most: int, least: int) -> Iterator[Sequence[int]]:
+    """The run in parts of nearly equal length, none longer than `most` or shorter than `least`; a rest may go."""
+    count = max(1, min(math.ceil(len(run) / most), len(run) // least))
+    used = min(len(run), count * most)
+    bounds = [round(i * used / count) for i in range(count + 1)]
     for start, end in itertools.pairwise(bounds):
         yield run[start:end]
 

@@ -1,6 +1,7 @@
 """What needs all files: duplicates, limits and ranks of quality; then the manifest.
 
-Clips that are left out here are moved to OUT/left_out, and come back if the limits change.
+Clips that are left out here are moved to OUT/left_out, and come back if the limits change. Clips that no record names
+are of files that failed half-way, or are not given any more: they are deleted.
 """
 
 import math
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from megaportraits.config import FilterConfig
+from megaportraits.data.clips import is_complete
 from megaportraits.prepare.hashes import duplicates
 from megaportraits.prepare.records import MANIFEST, Record, write_manifest
 
@@ -32,6 +34,7 @@ def finish(folder: Path, records: Iterable[Record], limits: FilterConfig) -> lis
     for reasons in (_poor, _repeated, _lower_part):
         found = reasons([r for r in records if not r.reason], limits)
         records = [replace(r, reason=r.reason or found.get(r.name, "")) for r in records]
+    _delete_others(folder, {record.name for record in records if record.files})
     for record in records:
         if record.files:
             _place(folder, record)
@@ -57,6 +60,13 @@ def _lower_part(records: list[Record], limits: FilterConfig) -> dict[str, str]:
     ranked = sorted(records, key=lambda r: (-r.scores["quality"], r.name))
     kept = math.ceil(limits.keep_part * len(ranked))
     return {r.name: f"not among the best {limits.keep_part:.0%} by quality" for r in ranked[kept:]}
+
+
+def _delete_others(folder: Path, known: set[str]) -> None:
+    for parent in (folder, folder / LEFT_OUT):
+        for path in parent.iterdir() if parent.is_dir() else ():
+            if path.name not in known and is_complete(path):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _place(folder: Path, record: Record) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from megaportraits.config import PreparePhotos, PrepareVideos
-from megaportraits.data.clips import FILES, ClipInfo, ClipWriter
+from megaportraits.data.clips import FILES, FPS, ClipInfo, ClipWriter
 from megaportraits.data.crop import SquareCrop
 from megaportraits.data.faces import PersonMatte
 from megaportraits.data.recorded import LANDMARKS, truth_of
@@ -31,8 +31,6 @@ _MATTE_NET_PX = 256
 """The matte net sees the head at this size at least."""
 _MOMENTS = 24
 """Of `Record.mouth`."""
-_FPS = 25.0
-"""Frame rate of the files; `ClipInfo.frame_step_s` is the time between frames in the original."""
 
 
 def blank_record(item: Item, config: PrepareVideos | PreparePhotos, face: int) -> Record:
@@ -64,7 +62,7 @@ class HeadClip(ClipWriter):
         self, folder: Path, record: Record, landmarks_px: Float[np.ndarray, "T 478 3"], person: PersonMatte,
         config: PrepareVideos | PreparePhotos, take: Take,
     ):  # fmt: skip
-        super().__init__(folder / record.name, _FPS, config.size)
+        super().__init__(folder / record.name, FPS, config.size)
         self.record, self.landmarks_px, self.person = record, landmarks_px, person
         self.quality_net, self.take = config.quality_net, take
         count = len(landmarks_px)
@@ -123,7 +121,7 @@ class HeadClip(ClipWriter):
         facts: dict[str, Any] = {"x": first.x, "y": first.y, "side": first.side}
         return ClipInfo(
             identity=record.identity, motion=record.name, frame_step_s=(record.end_s - record.start_s) / steps,
-            fps=_FPS, size_px=self.size_px, crop=facts, source="recorded", licence=record.licence, split=record.split,
+            fps=FPS, size_px=self.size_px, crop=facts, source="recorded", licence=record.licence, split=record.split,
             landmark_ids=list(range(self.landmarks_px.shape[1])), control_names=[], identity_spec={},
         )  # fmt: skip
 

@@ -30,6 +30,16 @@ def judge(frame: UInt8[np.ndarray, "H W 3"], square: SquareCrop, crop: UInt8[np.
         return float(_hyperiqa(net)(rgb))
 
 
+def check_net(net: str) -> None:
+    """Open the network once, before hours of work.
+
+    Raises:
+        UserError: there is no such file, or it does not hold HyperIQA.
+    """
+    if net:
+        _hyperiqa(net)
+
+
 @cache
 def _hyperiqa(net: str) -> torch.nn.Module:
     return load_frozen("hyperiqa", net)

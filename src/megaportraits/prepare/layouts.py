@@ -23,7 +23,7 @@ def voxceleb2(path: Path, suffixes: Sequence[str]) -> Iterator[Item]:
 
 def _person(file: Path) -> str:
     found = [part for part in file.parts if re.fullmatch(r"id\d{5}", part)]
-    return found[-1] if found else file.name
+    return found[-1] if found else ""
 
 
 def vfhq(path: Path, suffixes: Sequence[str]) -> Iterator[Item]:
@@ -52,7 +52,8 @@ def vfhq(path: Path, suffixes: Sequence[str]) -> Iterator[Item]:
 
 def celebv_hq(path: Path, suffixes: Sequence[str]) -> Iterator[Item]:
     """`celebvhq_info.json`, with the videos named by their ids in its folder or in `videos` beside it."""
-    clips = read_json_list(path).get("clips") if path.suffix == ".json" else None
+    whole = read_json_list(path) if path.suffix == ".json" else None
+    clips = whole.get("clips") if isinstance(whole, dict) else None
     if not isinstance(clips, dict):
         raise UserError(f"{path} is not celebvhq_info.json; give that file")
     for name, clip in clips.items():
@@ -93,7 +94,8 @@ def ffhq(path: Path, suffixes: Sequence[str]) -> Iterator[Item]:
     folder = _folder(path, "ffhq", "the folder of its pictures")
     labels = next((at for at in (folder, folder.parent) if (at / "ffhq_aging_labels.csv").is_file()), None)
     rows = [] if labels is None else read_csv_rows(labels / "ffhq_aging_labels.csv")
-    adult = {int(row["image_number"]): _is_adult(row.get("age_group", "")) for row in rows if "image_number" in row}
+    numbered = [row for row in rows if row.get("image_number", "").isdecimal()]
+    adult = {int(row["image_number"]): _is_adult(row.get("age_group", "")) for row in numbered}
     for file in walk(folder, suffixes):
         known = adult.get(int(file.stem)) if file.stem.isdecimal() else None
         yield Item(file, file.relative_to(folder).as_posix(), identity=file.stem, adult=known)

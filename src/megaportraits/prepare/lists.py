@@ -3,9 +3,12 @@
 import csv
 import glob
 import hashlib
+import itertools
 import json
+import math
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,6 +17,12 @@ from typing import Any
 from megaportraits.errors import UserError
 
 LISTS = (".csv", ".json", ".txt")
+DATASET = "dataset.json"
+"""The settings of a prepared folder."""
+_PREPARED = {DATASET, "clip.json"}
+_RESERVED = ("jobs", "left_out")
+"""Names in a prepared folder that are no clips."""
+_LONGEST_NAME = 60
 Box = tuple[float, float, float, float]
 
 
@@ -72,8 +81,14 @@ def find_items(names: Sequence[str], suffixes: Sequence[str], read: Reader | Non
 
 
 def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    """Files in a folder and the folders below it, sorted; hidden ones and links to folders are passed over."""
+    """Files in a folder and the folders below it, sorted.
+
+    Hidden ones, links to folders, and folders that were prepared or hold a clip are passed over.
+    """
     for at, folders, files in os.walk(folder):
+        if at != str(folder) and _PREPARED & set(files):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
@@ -157,6 +172,7 @@ def _item_of(row: dict[str, Any], path: Path, number: int) -> Item:
             f"entry {number} of {path} has {', '.join(map(str, row)) or 'nothing'}; 'file' is needed, and known others "
             f"are {', '.join(_COLUMNS[1:])}"
         )
+    row = {name: value for name, value in row.items() if value not in (None, "")}
     given: dict[str, Any] = {name: str(row[name]) for name in ("name", "identity", "licence") if name in row}
     try:
         given |= {name: _number_type(name)(row[name]) for name in _NUMBERS if name in row}
@@ -171,7 +187,26 @@ def _item_of(row: dict[str, Any], path: Path, number: int) -> Item:
             f"entry {number} of {path} is wrong ({error}); times are numbers, a box has left, top, right and bottom in "
             "parts of the picture, adult is yes or no"
         ) from error
-    return Item(path.parent / str(row["file"]), str(row["file"]), **given)
+    item = Item(path.parent / str(row["file"]), str(row["file"]), **given)
+    fault = _fault(item)
+    if fault:
+        raise UserError(f"entry {number} of {path} is wrong: {fault}")
+    return item
+
+
+def _fault(item: Item) -> str:
+    """What is wrong with an item's numbers, or nothing."""
+    end_s, end_frame = item.end_s, item.end_frame
+    if not 0 <= item.start_s < math.inf or (end_s is not None and not item.start_s < end_s < math.inf):
+        return f"the times {item.start_s:g} to {end_s} s are no stretch of a video"
+    if item.start_frame < 0 or (end_frame is not None and end_frame < item.start_frame):
+        return f"the frames {item.start_frame} to {end_frame} are no stretch of a video"
+    if item.start_s > 0 and item.start_frame > 0:
+        return "it has start_s and start_frame; give one of them"
+    left, top, right, bottom = item.box or (0.0, 0.0, 1.0, 1.0)
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        return "the box is not left, top, right, bottom in parts of the picture, from 0 to 1"
+    return ""
 
 
 def _number_type(name: str) -> Callable[[Any], float | int]:
@@ -180,16 +215,41 @@ def _number_type(name: str) -> Callable[[Any], float | int]:
 
 def _named(items: Iterable[Item]) -> Iterator[Item]:
     """The items with names that are fit for folders and shards, no two alike; the same item twice is one."""
-    taken: set[str] = set()
+    taken = set(_RESERVED)
     seen: set[tuple[Any, ...]] = set()
-    for item in items:
-        key = tuple(getattr(item, f.name) for f in fields(item))
-        if key in seen:
+    for item in _told_apart(items):
+        own = tuple(getattr(item, f.name) for f in fields(item) if f.name != "path")
+        if own in seen:
             continue
-        seen.add(key)
+        seen.add(own)
         wanted = item.name or str(Path(item.source).with_suffix(""))
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", wanted).strip("-") or "file"
-        if name in taken:
-            name += "-" + hashlib.sha256(repr(key[1:]).encode()).hexdigest()[:8]
-        taken.add(name)
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", wanted).strip("-") or "file"
+        name = plain[:_LONGEST_NAME]
+        for salt in itertools.count():
+            if name == plain and name.casefold() not in taken:
+                break
+            name = f"{plain[:_LONGEST_NAME]}-{hashlib.sha256(repr((own, salt)).encode()).hexdigest()[:8]}"
+            if name.casefold() not in taken:
+                break
+        taken.add(name.casefold())
         yield replace(item, name=name)
+
+
+def _told_apart(items: Iterable[Item]) -> list[Item]:
+    """Items of different files whose sources differ: where they do not, as far down as the folders that they share."""
+    found = [replace(item, source=printable(item.source)) for item in items]
+    paths: dict[str, set[str]] = defaultdict(set)
+    for item in found:
+        paths[item.source].add(os.path.abspath(item.path))
+    shared = {source: os.path.commonpath(same) for source, same in paths.items() if len(same) > 1}
+    return [
+        replace(item, source=printable(Path(os.path.abspath(item.path)).relative_to(shared[item.source]).as_posix()))
+        if item.source in shared
+        else item
+        for item in found
+    ]
+
+
+def printable(text: str) -> str:
+    """Text that can be printed and written: bytes of file names that are no UTF-8 become escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -7,8 +7,14 @@ from megaportraits.prepare.lists import Item
 
 
 def identity_of(item: Item, face: int) -> str:
-    """Name of the person; further faces of a file are other people."""
-    own = item.identity or item.source
+    """Name of the person; further faces of a file, and other stretches of it, are other people.
+
+    Args:
+        item: where the person is seen.
+        face: number among the faces that were asked for, from 0.
+    """
+    stretch = f"@{item.start_s:g}s" if item.start_s else f"@{item.start_frame}" if item.start_frame else ""
+    own = item.identity or item.source + stretch
     return own if face == 0 else f"{own}#{face}"
 
 

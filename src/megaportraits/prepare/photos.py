@@ -13,14 +13,12 @@ from megaportraits.data.crop import SquareCrop, clip_crop
 from megaportraits.data.faces import FaceTracker, PersonMatte
 from megaportraits.data.pictures import read_picture
 from megaportraits.errors import UserError
-from megaportraits.prepare.candidates import part_outside, too_small
+from megaportraits.prepare.candidates import OTHER_FACE, part_outside, too_small
 from megaportraits.prepare.head_clip import THUMB_PX, HeadClip, Take, blank_record, rounded
 from megaportraits.prepare.lists import Item
 from megaportraits.prepare.records import Record
 
 _MOST_FACES = 4
-_OTHER_FACE = 0.25
-"""Other faces lower than this part of the main one do not matter."""
 
 
 def prepare_photo(item: Item, folder: Path, config: PreparePhotos, take: Take) -> list[Record]:
@@ -68,7 +66,7 @@ def _reason(item: Item, seen: list[Sighting], scores: dict[str, float], config: 
     limits = config.filters
     if item.adult is False:
         return "not an adult"
-    if len(seen) > 1 and seen[1].box[3] > _OTHER_FACE * seen[0].box[3]:
+    if len(seen) > 1 and seen[1].box[3] > OTHER_FACE * seen[0].box[3]:
         return "more than one face"
     if abs(scores["yaw_deg"]) > limits.most_yaw_deg:
         return f"the head is turned more than {limits.most_yaw_deg:g} degrees"

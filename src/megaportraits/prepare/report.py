@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -36,7 +37,7 @@ _PLOTS = {
     "motion": "Motion: range of place, turn or openings",
     "likeness": "Likeness within a clip",
 }
-_MOST_SHOWN, _MOST_PER_REASON = 96, 8
+_MOST_SHOWN, _MOST_PER_REASON, _MOST_REASONS = 96, 8, 40
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def write_report(folder: Path, records: Sequence[Record]) -> Path:
     source = resources.files("megaportraits.prepare").joinpath("page.html.jinja").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
         facts=_facts(taken, left, records),
-        reasons=Counter(_kind(r.reason) for r in left).most_common(),
+        reasons=Counter(_kind(r.reason) for r in left).most_common(_MOST_REASONS),
         plots={title: _plot(name, title, taken, left) for name, title in _PLOTS.items() if _known(name, records)},
         taken=[_card(r, folder) for r in _spread(taken, _MOST_SHOWN)],
         taken_count=len(taken),
@@ -99,15 +100,18 @@ def _facts(taken: Sequence[Record], left: Sequence[Record], records: Sequence[Re
 
 
 def _kind(reason: str) -> str:
-    """Reasons that differ in names and numbers only are one."""
-    return "the same as another clip" if reason.startswith("the same as ") else reason
+    """Reasons that differ in names and numbers in brackets only are one."""
+    if reason.startswith("the same as "):
+        return "the same as another clip"
+    return re.sub(r"after frame \d+", "in the middle", re.sub(r" \(.*?\)(?=;|$)", "", reason))
 
 
 def _by_reason(left: Sequence[Record]) -> dict[str, list[Record]]:
-    kinds = Counter(_kind(r.reason) for r in left)
-    return {
-        kind: _spread([r for r in left if _kind(r.reason) == kind], _MOST_PER_REASON) for kind, _ in kinds.most_common()
-    }
+    kinds: dict[str, list[Record]] = defaultdict(list)
+    for record in left:
+        kinds[_kind(record.reason)].append(record)
+    ordered = sorted(kinds.items(), key=lambda pair: -len(pair[1]))[:_MOST_REASONS]
+    return {kind: _spread(records, _MOST_PER_REASON) for kind, records in ordered}
 
 
 def _spread(records: Sequence[Record], most: int) -> list[Record]:

@@ -1,14 +1,15 @@
 """Spreading files over processes or a Ray cluster: what hangs is ended, what dies is tried once more."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures import TimeoutError as OutOfTime
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from megaportraits.config import RunnerConfig
 from megaportraits.errors import UserError
@@ -16,8 +17,8 @@ from megaportraits.prepare.jobs import Work
 from megaportraits.prepare.lists import Item
 
 _WAITING = 4
-"""Files for each process that wait in its queue."""
-_CHUNK = 8
+"""Files (of a cluster: tasks) for each process that wait in its queue."""
+_CHUNK = 16
 """Files of one task of a cluster."""
 
 
@@ -25,7 +26,7 @@ def run(work: Work, items: Sequence[Item], config: RunnerConfig) -> Iterator[str
     """Work on every item; what to tell of each, as they end.
 
     Raises:
-        UserError: Ray was wanted and is not there.
+        UserError: a result cannot be written; Ray was wanted and is not there.
     """
     if config.runner == "ray":
         yield from _on_ray(work, items, config)
@@ -36,32 +37,42 @@ def run(work: Work, items: Sequence[Item], config: RunnerConfig) -> Iterator[str
 
 
 def in_processes(work: Work, items: Sequence[Item], workers: int, limit_s: float) -> Iterator[str]:
-    """Work in so many processes of this machine, each file with a limit on its time."""
+    """Work in so many processes of this machine, each file with a limit on its time.
+
+    Raises:
+        UserError: a result cannot be written.
+    """
+    waiting = iter(items)
     context = multiprocessing.get_context("spawn")
-    with ProcessPool(workers, context=context, initializer=_alone) as pool:
+    with ProcessPool(workers, context=context, initializer=_one_thread) as pool:
+        running: dict[ProcessFuture, tuple[Item, int]] = {}
+
+        def start(item: Item, attempt: int) -> None:
+            running[pool.schedule(work, (item,), timeout=limit_s)] = item, attempt
+
         try:
-            waiting = deque((item, 1) for item in items)
-            running: deque[tuple[Item, int, Any]] = deque()
-            while waiting or running:
-                while waiting and len(running) < _WAITING * workers:
-                    item, attempt = waiting.popleft()
-                    running.append((item, attempt, pool.schedule(work, (item,), timeout=limit_s)))
-                item, attempt, future = running.popleft()
-                try:
-                    yield future.result()
-                except OutOfTime:
-                    yield work.failed(item, f"it took longer than {limit_s:g} s")
-                except ProcessExpired:
-                    if attempt == 1:
-                        waiting.appendleft((item, 2))
-                    else:
-                        yield work.failed(item, "the process that read it died twice")
+            while True:
+                for item in itertools.islice(waiting, _WAITING * workers - len(running)):
+                    start(item, 1)
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    item, attempt = running.pop(future)
+                    try:
+                        yield future.result()
+                    except OutOfTime:
+                        yield work.failed(item, f"it took longer than {limit_s:g} s")
+                    except ProcessExpired:
+                        if attempt == 1:
+                            start(item, 2)
+                        else:
+                            yield work.failed(item, "the process that read it died twice")
         except BaseException:
             pool.stop()
             raise
 
 
-def _alone() -> None:
+def _one_thread() -> None:
     """In a new process: one thread for the networks, since the processes share the cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import cv2
@@ -77,19 +88,29 @@ def _on_ray(work: Work, items: Sequence[Item], config: RunnerConfig) -> Iterator
     A task is some files in a process of its own below Ray's, so that limits on time and deaths are handled there.
     """
     ray = _ray()
-    with _cluster(ray, config.workers):
+    with _cluster(ray, config.workers) as processes:
         remote = ray.remote(max_retries=2)(_task)
-        tasks = [
-            remote.remote(work, chunk, config.file_limit_s)
-            for chunk in (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))
-        ]
-        while tasks:
-            (ready, *_), tasks = ray.wait(tasks)
-            yield from ray.get(ready)
+        chunks = (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))
+        tasks: dict[Any, Sequence[Item]] = {}
+        while True:
+            for chunk in itertools.islice(chunks, _WAITING * processes - len(tasks)):
+                tasks[remote.remote(work, chunk, config.file_limit_s)] = chunk
+            if not tasks:
+                return
+            (task, *_), _ = ray.wait(list(tasks))
+            chunk = tasks.pop(task)
+            try:
+                yield from ray.get(task)
+            except ray.exceptions.RayTaskError as error:
+                raise UserError(str(error.cause)) from error
+            except ray.exceptions.RayError as error:
+                for item in chunk:
+                    if not work.done(item):
+                        yield work.failed(item, f"its task was lost ({type(error).__name__})")
 
 
 def _task(work: Work, items: Sequence[Item], limit_s: float) -> list[str]:
-    return list(in_processes(work, [item for item in items if work.done(item) is None], 1, limit_s))
+    return list(in_processes(work, [item for item in items if not work.done(item)], 1, limit_s))
 
 
 def _ray() -> Any:
@@ -101,16 +122,21 @@ def _ray() -> Any:
 
 
 @contextlib.contextmanager
-def _cluster(ray: Any, workers: int) -> Iterator[None]:
-    """Ray, started here unless a cluster is named or it runs already."""
+def _cluster(ray: Any, workers: int) -> Iterator[int]:
+    """Ray, started here unless a cluster is named or it runs already; how many processes it has."""
     if ray.is_initialized():
-        yield
+        yield int(ray.cluster_resources().get("CPU", 1))
         return
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(address="auto", log_to_driver=False, logging_level="error")
-    else:
-        ray.init(num_cpus=max(1, workers), include_dashboard=False, log_to_driver=False, logging_level="error")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     try:
-        yield
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(address="auto", **quiet)
+        else:
+            ray.init(num_cpus=max(1, workers), include_dashboard=False, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"Ray cannot be reached ({reason}); check RAY_ADDRESS, or unset it") from error
+    try:
+        yield int(ray.cluster_resources().get("CPU", 1))
     finally:
         ray.shutdown()

@@ -9,6 +9,7 @@ A tar file is a WebDataset shard: streaming loaders read it from any store. Trai
 
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,16 +18,18 @@ from tqdm import tqdm
 
 from megaportraits.checkpoint import write_json
 from megaportraits.config import PrepareShards
-from megaportraits.data.clips import FILES, find_clips, read_info
+from megaportraits.data.clips import FILES, find_clips, member, read_info
 from megaportraits.errors import UserError
 from megaportraits.files import file_hash, replacing, writing
+
+_SHARD = re.compile(r".+-\d{6}\.(tar|json)")
 
 
 def prepare_shards(config: PrepareShards) -> None:
     """Pack clips into tar files, one series for each split.
 
-    Clips come in the order of a hash of their names, so that neighbours are strangers. Files that are there already are
-    made again only if they would differ.
+    Clips come in the order of a hash of their names, so that neighbours are strangers. Tar files of an earlier command
+    are replaced.
 
     Raises:
         UserError: no clip is there, two have the same name, or a file cannot be written.
@@ -40,12 +43,15 @@ def prepare_shards(config: PrepareShards) -> None:
     for clip in sorted(clips, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest()):
         by_split.setdefault(read_info(clip).split, []).append(clip)
     out = Path(config.out)
-    written = 0
+    written: set[str] = set()
     for split, members in sorted(by_split.items()):
         for number, group in enumerate(_groups(members, config.megabytes)):
+            written.add(f"{split}-{number:06d}")
             _write(out / f"{split}-{number:06d}.tar", group)
-            written += 1
-    print(f"{len(clips)} clips are in {written} tar files in {out}")
+    for old in out.iterdir():
+        if _SHARD.fullmatch(old.name) and old.stem not in written:
+            old.unlink()
+    print(f"{len(clips)} clips are in {len(written)} tar files in {out}")
 
 
 def _groups(clips: Sequence[Path], megabytes: int) -> Iterator[list[Path]]:
@@ -53,7 +59,7 @@ def _groups(clips: Sequence[Path], megabytes: int) -> Iterator[list[Path]]:
     size = 0
     for clip in clips:
         group.append(clip)
-        size += sum((clip / name).stat().st_size for name in FILES)
+        size += sum(len(member(clip, name).getbuffer()) for name in FILES)
         if size >= megabytes * 2**20:
             yield group
             group, size = [], 0
@@ -64,7 +70,7 @@ def _groups(clips: Sequence[Path], megabytes: int) -> Iterator[list[Path]]:
 def _write(path: Path, clips: Sequence[Path]) -> None:
     members: dict[str, dict[str, list[int | str]]] = {}
     with replacing(path) as temporary, writing(path):
-        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
             for clip in tqdm(clips, path.name, unit="clip", leave=False):
                 members[clip.name] = {name: _add(tar, clip, name) for name in FILES}
         digest = file_hash(temporary)
@@ -73,7 +79,7 @@ def _write(path: Path, clips: Sequence[Path]) -> None:
 
 def _add(tar: tarfile.TarFile, clip: Path, name: str) -> list[int | str]:
     """Write one file of a clip; its place, size and hash."""
-    data = (clip / name).read_bytes()
+    data = member(clip, name).getvalue()
     header = tarfile.TarInfo(f"{clip.name}.{name}")
     header.size, header.mode = len(data), 0o644
     tar.addfile(header, io.BytesIO(data))

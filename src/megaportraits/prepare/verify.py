@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from megaportraits.checkpoint import read_json
-from megaportraits.data.clips import FILES, member, read_truth
+from megaportraits.data.clips import FILES, find_clips, member, read_truth, shard_members
 from megaportraits.data.video import read_frames
 from megaportraits.errors import UserError
 from megaportraits.files import file_hash
@@ -32,10 +32,15 @@ def verify(data: Path) -> None:
     wrong = [f"{shard}: {fault}" for shard in shards for fault in _shard_faults(shard)]
     for path, hashes in tqdm(clips, "verifying", unit="clip", leave=False):
         wrong += [f"{path}: {fault}" for fault in _faults(path, hashes)]
+    known = {path for path, _ in clips}
+    wrong += [f"{path} is in no list" for path in (find_clips([data]) if known else ()) if path not in known]
     for line in wrong:
         print(line)
     if wrong:
-        raise UserError(f"{len(wrong)} faults were found in {data}, listed above; prepare these clips again")
+        raise UserError(
+            f"{len(wrong)} faults were found in {data}, listed above; delete these clips and run the command that "
+            "made them again"
+        )
     print(f"{len(clips)} clips in {data} are whole")
 
 
@@ -46,8 +51,8 @@ def _in_folder(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def _in_shard(shard: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    for name, members in read_json(shard.with_suffix(".json"))["clips"].items():
-        yield shard / name, {file: entry[2] for file, entry in members.items()}
+    for name, members in shard_members(shard).items():
+        yield shard / name, {file: str(entry[2]) for file, entry in members.items()}
 
 
 def _shard_faults(shard: Path) -> Iterator[str]:

@@ -23,6 +23,9 @@ from megaportraits.prepare.landmark_file import LandmarkFile
 from megaportraits.prepare.lists import Item
 from megaportraits.prepare.records import Record
 
+_NEARLY_S = 1e-3
+"""Lists round their times."""
+
 
 def prepare_video(item: Item, folder: Path, config: PrepareVideos, take: Take) -> list[Record]:
     """Write the clips of a video into `folder`; what was taken and what was not.
@@ -49,8 +52,10 @@ def prepare_video(item: Item, folder: Path, config: PrepareVideos, take: Take) -
 def _frames(item: Item, step: int) -> Iterator[tuple[Fraction, UInt8[np.ndarray, "H W 3"]]]:
     """Every `step`-th frame of the item's part."""
     end = None if item.end_frame is None else item.end_frame + 1
-    timed = itertools.islice(read_timed_frames(item.path, item.start_s), item.start_frame, end, step)
-    return itertools.takewhile(lambda pair: item.end_s is None or pair[0] <= item.end_s, timed)
+    timed = itertools.islice(
+        read_timed_frames(item.path, max(0.0, item.start_s - _NEARLY_S)), item.start_frame, end, step
+    )
+    return itertools.takewhile(lambda pair: item.end_s is None or pair[0] <= item.end_s + _NEARLY_S, timed)
 
 
 class _Reading:
@@ -69,19 +74,20 @@ class _Reading:
             begins[_shown(candidate) if candidate.reason else candidate.frames[0]].append(candidate)
         last = max(_shown(c) if c.reason else c.frames[-1] for c in found)
         running: list[tuple[HeadClip, CropTrack]] = []
-        with PersonMatte() as person, contextlib.ExitStack() as unfinished:
+        with PersonMatte() as person, _ended_with_the_block(running):
             for number, (_, frame) in zip(range(last + 1), _frames(self.item, self.config.step), strict=False):
                 for candidate in begins.pop(number, ()):
                     if candidate.reason:
                         yield self._left_out(candidate, number, frame)
                     else:
-                        clip = unfinished.enter_context(self._clip(candidate, person))
-                        running.append((clip, candidate.crop))
+                        running.append((self._clip(candidate, person).__enter__(), candidate.crop))
                 for clip, crop in list(running):
                     clip.add_head(frame, crop.at(number))
                     if clip.whole:
                         running.remove((clip, crop))
                         yield clip.finished()
+            if running or begins:
+                raise UserError("it gave fewer frames when it was read again; copy it to a disk that does not fail")
 
     def _clip(self, candidate: Candidate, person: PersonMatte) -> HeadClip:
         landmarks = self.landmarks.rows(candidate.rows)
@@ -102,6 +108,16 @@ class _Reading:
             frames=len(candidate.frames), size_px=self.config.size, crop_px=round(candidate.scores["crop_px"], 1),
             scores=rounded(candidate.scores), reason=candidate.reason,
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _ended_with_the_block(running: list[tuple[HeadClip, CropTrack]]) -> Iterator[None]:
+    """Throw away the clips that are still being written when the block fails, or when the video ends early."""
+    try:
+        yield
+    finally:
+        for clip, _ in running:
+            clip.__exit__(UserError, UserError("unfinished"), None)
 
 
 def _shown(candidate: Candidate) -> int:
