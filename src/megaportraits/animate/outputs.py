@@ -12,14 +12,17 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from megaportraits import __version__
 from megaportraits.data.audio import Intervals
-from megaportraits.data.pictures import WRITABLE, write_picture
+from megaportraits.data.pictures import WRITABLE, statement, write_picture
 from megaportraits.data.video_writer import SUFFIXES, VideoWriter, check_video
 from megaportraits.errors import UserError
 from megaportraits.files import replacing, writing
 
 _NUMBERED = re.compile(r"\d{6,}\.png")
 _FAST = 3
+MADE_BY = f"megaportraits {__version__}"
+"""What every result says of itself (`data/provenance.py`)."""
 
 
 class Output(Protocol):
@@ -114,10 +117,18 @@ def open_output(
         yield picture
         if picture.frame is None:
             raise _no_frame(path)
-        write_picture(path, picture.frame)
+        write_picture(path, picture.frame, MADE_BY)
     else:
         with VideoWriter(
-            path, fps, width, height, audio_from=audio_from, alpha=alpha, removed=removed, cut_sound=cut_sound
+            path,
+            fps,
+            width,
+            height,
+            audio_from=audio_from,
+            alpha=alpha,
+            removed=removed,
+            cut_sound=cut_sound,
+            made_by=MADE_BY,
         ) as writer:
             yield writer
 
@@ -129,7 +140,7 @@ class _Numbered:
     def write(self, frame: UInt8[np.ndarray, "H W C"], time_s: Fraction | None = None) -> None:
         name = f"{self.count:06d}.png"
         with writing(self.shown / name):
-            Image.fromarray(frame).save(self.folder / name, compress_level=_FAST)
+            Image.fromarray(frame).save(self.folder / name, compress_level=_FAST, **statement(".png", MADE_BY))
         self.count += 1
 
 

@@ -30,6 +30,7 @@ from megaportraits.animate.source import Source
 from megaportraits.animate.steady import SteadyDetail
 from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.config import AnimateOptions
+from megaportraits.data import watermark
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose, mapped
 
@@ -247,6 +248,8 @@ def _write(
         writer = None
         for time_s, panels in frames:
             picture = _joined(panels)
+            if not options.no_watermark:
+                picture = watermark.mark(picture)
             with clock.stage("encode"):
                 if writer is None:
                     height, width = picture.shape[:2]

@@ -41,6 +41,8 @@ class AnimateOptions:
     """Strength of the filter against trembling of pose and expression; 0 turns it off."""
     steady: float = 0.7
     """Strength of the filter against flicker of what the enhancer adds, below 1; 0 turns it off."""
+    no_watermark: bool = False
+    """Leave out the invisible mark by which `provenance check` knows results again; the statement in the file stays."""
     no_face: NoFace = "interpolate"
     """What to show where the driver's face is not seen: the last motion, one between both ends, or nothing."""
     face: str = "largest"

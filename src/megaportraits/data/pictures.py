@@ -4,11 +4,13 @@ import io
 import struct
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from megaportraits.data.provenance import xmp
 from megaportraits.errors import UserError
 from megaportraits.files import replacing, writing
 
@@ -113,8 +115,24 @@ def rgb_array(picture: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "H W 3"]:
     return np.ascontiguousarray(picture)
 
 
-def write_picture(path: str | Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
+def statement(suffix: str, made_by: str) -> dict[str, Any]:
+    """What Pillow's `save` needs to write that a program generated the picture; nothing without a program."""
+    if not made_by:
+        return {}
+    if suffix != ".png":
+        return {"xmp": xmp(made_by)}
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("XML:com.adobe.xmp", xmp(made_by).decode())
+    return {"pnginfo": notes}
+
+
+def write_picture(path: str | Path, picture: UInt8[np.ndarray, "H W C"], made_by: str = "") -> None:
     """Write RGB or RGBA as .png, .jpg or .webp, by the name; nothing is left of a failed attempt.
+
+    Args:
+        path: of the file.
+        picture: what to write.
+        made_by: program that generated it, for a statement in the file (`data/provenance.py`); empty for none.
 
     Raises:
         UserError: another suffix, transparency for .jpg, too many pixels for the format, or a path that cannot be
@@ -133,5 +151,7 @@ def write_picture(path: str | Path, picture: UInt8[np.ndarray, "H W C"]) -> None
         )
     with replacing(path) as temporary, writing(path):
         encoded = io.BytesIO()  # Pillow itself does not notice when a disk is full in the middle of a JPEG
-        Image.fromarray(picture).save(encoded, Image.registered_extensions()[suffix], quality=95)
+        Image.fromarray(picture).save(
+            encoded, Image.registered_extensions()[suffix], quality=95, **statement(suffix, made_by)
+        )
         temporary.write_bytes(encoded.getvalue())

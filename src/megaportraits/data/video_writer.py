@@ -18,11 +18,13 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from jaxtyping import UInt8
 
 from megaportraits.data.audio import AudioTrack, Intervals, has_audio
+from megaportraits.data.provenance import video_tags, xmp, xmp_box
 from megaportraits.errors import UserError
 from megaportraits.files import replacing
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 """What is written."""
+_BOXED = (".mp4", ".mov")
 ALPHA_SUFFIXES = (".mov", ".webm")
 """What can be transparent."""
 
@@ -83,6 +85,8 @@ class VideoWriter:
         removed: stretches of `audio_from`, in seconds, that are cut out; what follows moves forward.
         cut_sound: end the sound with the picture, where it is longer.
         key_every: frames from one that can be decoded alone to the next, at most.
+        made_by: program that generated the pictures, for a statement in the file (`data/provenance.py`); empty for
+            none.
         threads: of the encoder, on which the bytes of H.264 depend; 0 takes as many as the machine has.
 
     Raises:
@@ -103,6 +107,7 @@ class VideoWriter:
         removed: Intervals = (),
         cut_sound: bool = False,
         key_every: int = 48,
+        made_by: str = "",
         threads: int = 0,
     ):
         check_video(path, alpha)
@@ -115,7 +120,7 @@ class VideoWriter:
                 "side; choose a folder of pictures, or make the pictures smaller"
             )
         self._audio_from, self._removed, self._cut_sound = audio_from, removed, cut_sound
-        self._key_every, self._threads = key_every, threads
+        self._key_every, self._made_by, self._threads = key_every, made_by, threads
         self._convert = VideoReformatter()
         ticks = math.ceil(90_000 / self.fps.numerator)
         self._time_base = Fraction(1, self.fps.numerator * ticks)
@@ -126,7 +131,10 @@ class VideoWriter:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(replacing(self.path))
             stack.enter_context(_writing(self.path))
+            stack.push(lambda kind, error, trace: self._state(temporary) if kind is None else None)
             self._container = stack.enter_context(av.open(str(temporary.absolute()), "w"))
+            if self._made_by and self.path.suffix.lower() not in _BOXED:
+                self._container.metadata.update(video_tags(self._made_by))
             self._stream = self._video_stream()
             self._audio = None
             if self._audio_from is not None and has_audio(self._audio_from):
@@ -158,6 +166,12 @@ class VideoWriter:
         self._mux(self._stream.encode(picture))
         if self._audio:
             self._audio.advance(picture.pts * self._time_base)
+
+    def _state(self, file: Path) -> None:
+        """Add the statement to a finished file."""
+        if self._made_by and self.path.suffix.lower() in _BOXED:
+            with file.open("ab") as end:
+                end.write(xmp_box(xmp(self._made_by)))
 
     def _pts(self, time_s: Fraction | None) -> int:
         following = 0 if self._last_pts is None else self._last_pts + self._ticks_per_frame

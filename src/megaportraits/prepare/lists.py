@@ -215,7 +215,7 @@ def _number_type(name: str) -> Callable[[Any], float | int]:
 
 def _named(items: Iterable[Item]) -> Iterator[Item]:
     """The items with names that are fit for folders and shards, no two alike; the same item twice is one."""
-    taken = set(_RESERVED)
+    taken: set[str] = set(_RESERVED)
     seen: set[tuple[Any, ...]] = set()
     for item in _told_apart(items):
         own = tuple(getattr(item, f.name) for f in fields(item) if f.name != "path")

@@ -5,11 +5,11 @@ import itertools
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as OutOfTime
 from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from megaportraits.config import RunnerConfig
 from megaportraits.errors import UserError
@@ -45,7 +45,7 @@ def in_processes(work: Work, items: Sequence[Item], workers: int, limit_s: float
     waiting = iter(items)
     context = multiprocessing.get_context("spawn")
     with ProcessPool(workers, context=context, initializer=_one_thread) as pool:
-        running: dict[ProcessFuture, tuple[Item, int]] = {}
+        running: dict[Future[str], tuple[Item, int]] = {}
 
         def start(item: Item, attempt: int) -> None:
             running[pool.schedule(work, (item,), timeout=limit_s)] = item, attempt
