@@ -2,11 +2,13 @@
 
     python benchmarks/speed.py model --preset live --batch 2 --runs 10
     python benchmarks/speed.py animate --lengths 10 600 --resolution 512
+    python benchmarks/speed.py student --preset student-small --runs 50
 
 `model` times each part of the base model: warm-up, then median and interquartile range. `animate` makes drivers of some
 lengths from the demo's, animates the demo's picture by each in a process of its own, and gives frames per second from
-end to end, the share of each stage, and the peak memory. Machines are noisy: compare ratios within one run, not seconds
-between runs.
+end to end, the share of each stage, and the peak memory. `student` times a frame of a student (random weights: they do
+not change the time) with baked avatars, in PyTorch, compiled, and in ONNX Runtime, beside a frame of the teacher.
+Machines are noisy: compare ratios within one run, not seconds between runs.
 """
 
 import argparse
@@ -27,11 +29,14 @@ import numpy as np
 import torch
 
 from megaportraits.animate import Animator, leave_a_core
-from megaportraits.config import MODEL_PRESETS, preset
+from megaportraits.config import MODEL_PRESETS, STUDENT_PRESETS, preset, student_preset
 from megaportraits.data.video import read_frames
 from megaportraits.data.video_writer import write_video
+from megaportraits.export import write_onnx
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
+from megaportraits.models.network import shipped_weights
+from megaportraits.models.student import BakedStudent, Student
 
 _FPS = Fraction(25)
 DEMO = Path(str(resources.files("megaportraits.demo")))
@@ -101,6 +106,50 @@ def measure_animate(arguments: argparse.Namespace) -> dict:
     return {"machine": machine(torch.device("cpu")), "weights": arguments.weights or "of the package", "rows": rows}
 
 
+def measure_student(arguments: argparse.Namespace) -> dict:
+    """Time of one frame of student and teacher, one after the other in the same run."""
+    torch.set_num_threads(arguments.threads)
+    device = torch.device("cpu")
+    student, teacher = Student(student_preset(arguments.preset)).eval(), BaseModel.load(shipped_weights("base"))
+    baked, side, teacher_px = student.baked(), student.config.input_px, teacher.config.size_px
+    driver, avatar = torch.rand(1, 3, side, side), torch.zeros(1, dtype=torch.long)
+    picture = torch.rand(1, 3, teacher_px, teacher_px)
+    with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
+        source = teacher.canonical(picture, torch.ones_like(picture[:, :1]), teacher.motion(picture))
+        compiled = torch.compile(baked) if arguments.compile else None
+        frames: dict[str, Callable[[], object]] = {
+            "teacher": lambda: teacher.render(source, teacher.motion(picture)),
+            "student": lambda: baked(driver, avatar),
+            "student, modulation not baked": lambda: student(driver, avatar),
+        }
+        if compiled is not None:
+            frames["student, compiled"] = lambda: compiled(driver, avatar)
+        frames["student, ONNX Runtime"] = _in_onnx_runtime(baked, Path(folder), arguments.threads)
+        results = {name: timed(frame, arguments.runs, device) for name, frame in frames.items()}
+    frame_ms = {name: result["median_ms"] for name, result in results.items()}
+    return {
+        "machine": machine(device),
+        "preset": arguments.preset,
+        "teacher_px": teacher_px,
+        "student_px": student.config.size_px,
+        "frames": results,
+        "frames_per_second": {name: round(1000 / ms, 1) for name, ms in frame_ms.items()},
+        "times_the_teacher": {name: round(frame_ms["teacher"] / ms, 1) for name, ms in frame_ms.items()},
+    }
+
+
+def _in_onnx_runtime(baked: BakedStudent, folder: Path, threads: int) -> Callable[[], object]:
+    import onnxruntime
+
+    write_onnx(baked, folder / "student.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(folder / "student.onnx"), options, providers=["CPUExecutionProvider"])
+    side = baked.config.input_px
+    inputs = {"driver": np.random.default_rng(0).random((1, 3, side, side), np.float32), "avatar": np.array([0])}
+    return lambda: session.run(None, inputs)
+
+
 def _there_and_back() -> Iterator[np.ndarray]:
     """The demo's driver forwards and backwards, without end and without a jump."""
     frames = list(read_frames(DEMO / "driver.mp4"))
@@ -151,8 +200,13 @@ def main() -> None:
     animate.add_argument("--lengths", type=float, nargs="+", default=[10.0], help="lengths of the drivers in seconds")
     animate.add_argument("--weights", help="checkpoint folder; by default the weights of the package")
     animate.add_argument("--resolution", type=int, default=0, help="side of the results; by default the weights' own")
+    student = words.add_parser("student")
+    student.add_argument("--preset", choices=sorted(STUDENT_PRESETS), default="student-small")
+    student.add_argument("--runs", type=int, default=50)
+    student.add_argument("--threads", type=int, default=torch.get_num_threads())
+    student.add_argument("--compile", action="store_true", help="time a compiled student too (takes a minute)")
     arguments = parser.parse_args()
-    measure = {"model": measure_model, "animate": measure_animate}[arguments.what]
+    measure = {"model": measure_model, "animate": measure_animate, "student": measure_student}[arguments.what]
     return print(json.dumps(measure(arguments), indent=1))
 
 

@@ -53,6 +53,7 @@ COMMANDS = {
     "avatar list": Command("megaportraits.avatar:show", "list the avatars of a signed file"),
     "avatar remove": Command("megaportraits.avatar:remove", "write a signed file without one avatar"),
     "avatar key": Command("megaportraits.avatar:key", "make a key that signs avatars"),
+    "export": Command("megaportraits.export:export", "write the avatars of a signed file as an ONNX graph"),
     "provenance check": Command("megaportraits.provenance:check", "tell whether a file says that it was generated"),
     "evaluate": Command("megaportraits.evaluate.command:evaluate", "score a model, baselines and other systems"),
     "compare": Command("megaportraits.evaluate.compare:compare", "show what changed between two evaluations"),
