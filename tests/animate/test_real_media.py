@@ -26,6 +26,7 @@ from megaportraits.animate.sightings import sighting
 from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.batch import batch
 from megaportraits.config import AnimateOptions, BatchConfig
+from megaportraits.data import watermark
 from megaportraits.data.faces import FaceTracker
 from megaportraits.data.keypoints import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from megaportraits.data.pictures import read_picture
@@ -223,6 +224,14 @@ def test_all_kinds_of_drivers_do_the_same(shipped, clip, motion, photo, made, tm
     assert difference(still[0], shown[0]) < 8
     shipped.animate(source, photo("official_biden"), tmp_path / "one.png", progress=False, frontalize=True)
     assert read_picture(tmp_path / "one.png").shape == (SIZE_PX, SIZE_PX, 3)
+
+
+def test_results_bear_the_mark_unless_it_is_left_out(clip, photo, made):
+    video = clip("lp_d10.mp4", 0, 40)
+    marked, plain = (made(photo("painting_s9"), video, no_watermark=without) for without in (False, True))
+    assert 0.2 < difference(marked, plain) < 3
+    scores = [watermark.score(pictures.astype(np.uint8)) for pictures in (marked, plain)]
+    assert scores[0] >= watermark.FOUND > scores[1]
 
 
 def test_side_by_side_shows_source_driver_result(shipped, clip, photo, made):

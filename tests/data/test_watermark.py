@@ -64,7 +64,9 @@ def test_it_is_not_found_where_it_is_not(clean):
     noise = [np.random.default_rng(i).integers(0, 256, (300, 400, 3), np.uint8) for i in range(3)]
     flat = [np.full((128, 128, 3), 90, np.uint8)]
     stripes = [np.tile((np.arange(256) // 8 % 2 * 200).astype(np.uint8)[:, None], (256, 1, 3)).reshape(256, 256, 3)]
-    for frames in (clean, clean[:1], noise, flat, stripes):
+    rows = np.arange(256) // 12
+    checks = [np.repeat(((rows[:, None] + rows) % 2 * 200).astype(np.uint8)[..., None], 3, 2)]
+    for frames in (clean, clean[:1], noise, flat, stripes, checks):
         assert watermark.score(frames) < watermark.FOUND
 
 

@@ -15,7 +15,7 @@ from megaportraits.errors import UserError
 from megaportraits.losses.frozen.squeezenet import squeezenet1_0
 from megaportraits.models.base import BaseModel
 from megaportraits.models.enhancer import Enhancer
-from megaportraits.tensors import Prediction
+from megaportraits.tensors import Prediction, over_grey
 from megaportraits.training import enhance
 from megaportraits.training.enhance import EnhanceStage
 from megaportraits.training.loop import Trainer, train
@@ -138,6 +138,26 @@ def test_each_half_trains_alone(config, halves, terms, judges):
     assert set(stage.discriminator) == judges
     assert {name for name in lines[-1] if name.endswith("_discriminator")} == {f"{j}_discriminator" for j in judges}
     assert lines[-1]["skipped_steps"] == 0
+
+
+def test_the_truth_can_be_made_blurred_in_the_place_of_the_base_picture(config):
+    stage = EnhanceStage(replace(config, halves="supervised", blurred_truth=1.0, blur_px=2.0))
+    batch = first_batch(stage)
+    truth = F.avg_pool2d(over_grey(batch.driver, batch.driver_matte), 2)
+    sharp = enhance._blurred(batch, 0.0)
+    torch.testing.assert_close(sharp.rgb, truth)
+    soft = enhance._blurred(batch, 2.0)
+    assert soft.rgb.shape == truth.shape
+    torch.testing.assert_close(soft.rgb.mean(), truth.mean(), atol=0.01, rtol=0)
+    gradients = [picture.diff(dim=-1).abs().mean() for picture in (soft.rgb, truth)]
+    assert gradients[0] < 0.6 * gradients[1]
+    stage.base = None
+    torch.manual_seed(0)
+    first = stage._low_pictures(batch)[0]
+    assert not torch.equal(first.rgb, stage._low_pictures(batch)[0].rgb), "another blur in each step"
+    assert stage.generator_terms(batch, 0).keys() >= {"mae", "adversarial"}
+    with pytest.raises(UserError, match=r"blurred_truth is 1\.5; give a number from 0 to 1"):
+        replace(config, blurred_truth=1.5)
 
 
 def test_patches_are_the_same_square_of_the_base_picture_and_of_the_truth(config):

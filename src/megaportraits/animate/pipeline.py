@@ -72,6 +72,8 @@ class _Role:
     compositor: Compositor
     steady: SteadyDetail | None
     """Filters what the enhancer added, where it is in use."""
+    marks: bool
+    """Whether results get the invisible mark."""
 
 
 def animate_files(
@@ -154,7 +156,8 @@ def _roles(
         beside = source.photo if options.paste_back else source.crop
         filtered = options.steady > 0 and animator.size_px > animator.base_px and not options.preview
         steady = SteadyDetail(options.steady, animator.base_px) if filtered else None
-        roles.append(_Role(source, beside, part, performance.crops, compositor, steady))
+        marks = not (options.no_watermark or options.preview)
+        roles.append(_Role(source, beside, part, performance.crops, compositor, steady, marks))
     return roles
 
 
@@ -212,10 +215,20 @@ def _driver_frames(driver: Driver, part: Part) -> Iterator[tuple[int, Picture]]:
 
 
 def _panels(role: _Role, result: Picture, beside: tuple[int, Picture] | None) -> list[Picture]:
+    if role.marks:
+        result = _marked(result, role.source.photo)
     if beside is None or role.crops is None:
         return [result]
     number, frame = beside
     return [_at_height(role.beside, len(result)), role.crops.at(number).cut(frame, len(result)), result]
+
+
+def _marked(result: Picture, photo: Picture) -> Picture:
+    """The result with the invisible mark; where it is still the photo (paste-back), it stays that."""
+    marked = watermark.mark(result)
+    if result.shape != photo.shape:
+        return marked
+    return np.where((result != photo).any(-1, keepdims=True), marked, result)
 
 
 def _at_height(picture: Picture, height: int) -> Picture:
@@ -248,8 +261,6 @@ def _write(
         writer = None
         for time_s, panels in frames:
             picture = _joined(panels)
-            if not options.no_watermark:
-                picture = watermark.mark(picture)
             with clock.stage("encode"):
                 if writer is None:
                     height, width = picture.shape[:2]

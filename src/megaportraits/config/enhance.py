@@ -184,6 +184,11 @@ class EnhanceTraining:
     the truth sharp. 0 takes the result's."""
     halves: Literal["both", "supervised", "unsupervised"] = "both"
     """Halves of the training: two views of one photo (L_GAN, L_MAE), another person as driver (L_adv^c, L_cyc^c)."""
+    blurred_truth: float = 0.0
+    """How often the supervised half starts from the truth itself, halved and blurred, in the place of the base model's
+    picture (ours): detail is learnt where nothing is in the wrong place. 1 needs no pictures of the base model."""
+    blur_px: float = 2.0
+    """Largest deviation of that blur, in pixels of the base model's picture."""
     start_from: str = ""
     """Warm restart: checkpoint of an earlier leg, or weights for use (weights only, fresh optimiser)."""
     batch: int = 16
@@ -208,13 +213,14 @@ class EnhanceTraining:
 
     def __post_init__(self):
         at_least(self, 1, "batch", "perceptual_scales")
-        at_least(self, 0, "size_px", "photo_px", "patch_px")
+        at_least(self, 0, "size_px", "photo_px", "patch_px", "blur_px")
         if self.size_px % 32:
             raise UserError(f"size_px is {self.size_px}; it must be a multiple of 32: choose 128, 256 or 512")
         if self.patch_px % 32:
             raise UserError(f"patch_px is {self.patch_px}; it must be a multiple of 32: choose 64, 96 or 128, or 0")
-        if not 0 <= self.stills_share <= 1:
-            raise UserError(f"stills_share is {self.stills_share}; give a number from 0 to 1")
+        for name in ("stills_share", "blurred_truth"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give a number from 0 to 1")
         weights = self.weights
         of_halves = {
             "supervised": weights.mae + weights.perceptual + weights.adversarial,

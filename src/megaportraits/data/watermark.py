@@ -29,6 +29,8 @@ _SURROUNDINGS = 41
 """Side, in points of the spectrum, of what a wave is compared with."""
 _MOST_PX = 2048
 """Of larger pictures, the upper left part is looked at."""
+_ENOUGH = 1.4
+"""A single wave counts no more than this, so that stripes in the picture do not count for many."""
 MOST_FRAMES = 100
 """Frames that are looked at, spread evenly."""
 FOUND = 0.52
@@ -96,7 +98,7 @@ def _at_scale(above: Float[np.ndarray, "N N"], scale: float) -> float:
     if len(held) < _WAVES - 4:
         return 0.0
     column, row = (np.round(held * len(above)).astype(int) % len(above)).T
-    return float(above[row, column].mean())
+    return float(np.minimum(above[row, column], _ENOUGH).mean())
 
 
 def _luma(picture: UInt8[np.ndarray, "H W C"]) -> Float[np.ndarray, "H W"]:

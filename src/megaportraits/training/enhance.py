@@ -5,6 +5,7 @@ Supervised half: source and driver are two views of one photo, so the driver is 
 person's photo drives; a second discriminator, whose real samples are photos, and the cycle at low resolution (9).
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ class EnhanceStage:
         return batch
 
     def generator_terms(self, batch: Views, step: int) -> Terms:
-        same, cross = self._base_pictures(batch)
+        same, cross = self._low_pictures(batch)
         self._last.clear()
         window = self._window()
         terms: Terms = {}
@@ -130,6 +131,15 @@ class EnhanceStage:
         side = self.config.patch_px or whole_px
         top, left = torch.randint(whole_px - side + 1, (2,)).tolist()
         return _Window(top, left, side)
+
+    def _low_pictures(self, batch: Views) -> tuple[Prediction | None, Prediction | None]:
+        """What is enhanced: the base model's pictures, or of the supervised half the truth, made blurred."""
+        config = self.config
+        blurred = self.supervised and float(torch.rand(())) < config.blurred_truth
+        if not blurred:
+            return self._base_pictures(batch)
+        cross = self._base_pictures(batch)[1] if self.unsupervised else None
+        return _blurred(batch, config.blur_px * float(torch.rand(()))), cross
 
     @torch.no_grad()
     def _base_pictures(self, batch: Views) -> tuple[Prediction | None, Prediction | None]:
@@ -206,6 +216,17 @@ class EnhanceStage:
     def export(self, average: nn.Module, folder: Path, facts: dict[str, Any]) -> None:
         assert isinstance(average, Enhancer)
         average.save(folder, base_px=self.result_px // 2, **facts)
+
+
+def _blurred(batch: Views, sigma_px: float) -> Prediction:
+    """The truth of the supervised half at half its size, blurred (Gaussian)."""
+    low = F.avg_pool2d(over_grey(batch.driver, batch.driver_matte), 2)
+    reach = max(1, math.ceil(3 * sigma_px))
+    offsets = torch.arange(-reach, reach + 1, device=low.device, dtype=low.dtype)
+    kernel = torch.softmax(-0.5 * (offsets / max(sigma_px, 0.1)).square(), 0).expand(3, 1, 1, -1)
+    for weight, padding in ((kernel, (reach, reach, 0, 0)), (kernel.transpose(2, 3), (0, 0, reach, reach))):
+        low = F.conv2d(F.pad(low, padding, mode="replicate"), weight, groups=3)
+    return Prediction(low, F.avg_pool2d(batch.driver_matte, 2))
 
 
 def train_enhance(config: EnhanceTraining) -> None:
