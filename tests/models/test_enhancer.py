@@ -247,7 +247,7 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 
 
 def test_the_small_preset_overfits_one_square():
-    """Of a portrait, 64 -> 128 px: nearer to the truth than bicubic doubling. The rate must rise slowly (docs/log.md)."""
+    """Of a portrait, 64 -> 128 px: nearer than bicubic doubling. The rate must rise slowly (docs/log.md)."""
     portrait = read_picture(str(resources.files("megaportraits.demo") / "source.png"))[70:198, 64:192]
     truth = torch.from_numpy(portrait.copy()).permute(2, 0, 1)[None].float() / 255
     low = F.avg_pool2d(truth, 2)
