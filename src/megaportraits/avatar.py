@@ -29,7 +29,7 @@ def make(config: AvatarMake) -> None:
     pictures = (people.rgb * 255).round().byte().permute(0, 2, 3, 1)
     avatars = tuple(
         Avatar(name, str(statements[name].get("consent", "")), str(statements[name].get("licence", "")), picture)
-        for name, picture in zip(names, pictures, strict=False)
+        for name, picture in zip(names, pictures[: len(names)], strict=True)
     )
     write_bundle(config.output, Bundle(Student.load(config.student).baked(), avatars), config.key)
     print(f"{len(avatars)} avatars are in {config.output}")

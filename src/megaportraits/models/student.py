@@ -15,6 +15,7 @@ PixelShuffle and paint the matte. As drawn:
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -76,9 +77,7 @@ class _Student(Network):
         self.config = config
         self.encoder = ResNetTrunk(18, config.encoder_base)
         inputs = (self.encoder.out_channels, *config.widths)
-        self.blocks = nn.ModuleList(
-            StudentBlock(a, b, i > 0) for i, (a, b) in enumerate(zip(inputs, config.widths, strict=False))
-        )
+        self.blocks = nn.ModuleList(StudentBlock(a, b, i > 0) for i, (a, b) in enumerate(pairwise(inputs)))
         self.conv = conv(2, config.widths[-1], (3 + config.paints_matte) * config.shuffle**2, 3, bias=True)
         self.shuffle = nn.PixelShuffle(config.shuffle)
 

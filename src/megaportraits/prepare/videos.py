@@ -74,8 +74,9 @@ class _Reading:
             begins[_shown(candidate) if candidate.reason else candidate.frames[0]].append(candidate)
         last = max(_shown(c) if c.reason else c.frames[-1] for c in found)
         running: list[tuple[HeadClip, CropTrack]] = []
+        frames = _frames(self.item, self.config.step)
         with PersonMatte() as person, _ended_with_the_block(running):
-            for number, (_, frame) in zip(range(last + 1), _frames(self.item, self.config.step), strict=False):
+            for number, (_, frame) in enumerate(itertools.islice(frames, last + 1)):
                 for candidate in begins.pop(number, ()):
                     if candidate.reason:
                         yield self._left_out(candidate, number, frame)
