@@ -1,17 +1,23 @@
 """Shared fixtures: one thread, and small drawn clips whose head poses are true by construction."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from consent import CONSENT
+from perturbed import perturb_zeros
 from PIL import Image, ImageDraw
 
 from megaportraits import geometry
-from megaportraits.config import preset
+from megaportraits.cli import main
+from megaportraits.config import preset, student_preset
 from megaportraits.data.clips import ClipInfo, Truth, write_clip
 from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import fold_weights
+from megaportraits.models.student import Student
 from megaportraits.tensors import HeadPose
 
 SIZE_PX = 64
@@ -95,6 +101,24 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
     fold_weights(BaseModel(preset("tiny")).eval()).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(drawn_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a student of two people, a key, and their bundle."""
+    folder = tmp_path_factory.mktemp("avatars")
+    torch.manual_seed(0)
+    student = Student(student_preset("student-tiny"))
+    perturb_zeros(student)
+    student.eval().save(folder / "student", avatars=["person0", "person1"])
+    for number in range(2):
+        shutil.copytree(drawn_clips / f"clip{number}", folder / f"people/person{number}")
+    (folder / "consent.json").write_text(json.dumps(CONSENT))
+    assert main(["avatar", "key", str(folder / "key.pem")]) == 0
+    words = ["--student", "student", "--output", "a.mpa", "--consent", "consent.json", "--key", "key.pem"]
+    paths = [str(folder / w) if not w.startswith("--") else w for w in words]
+    assert main(["avatar", "make", *paths, "--avatars", str(folder / "people")]) == 0
     return folder
 
 

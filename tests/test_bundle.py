@@ -2,41 +2,19 @@
 
 import base64
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from perturbed import perturb_zeros
+from consent import CONSENT
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from megaportraits.bundle import read_bundle
 from megaportraits.cli import main
-from megaportraits.config import student_preset
 from megaportraits.errors import UserError
 from megaportraits.models.appearance_encoder import AppearanceEncoder
 from megaportraits.models.student import Identities, Student
-
-CONSENT = {f"person{i}": {"consent": f"person {i} agreed on 2026-11-28", "licence": "CC0-1.0"} for i in range(2)}
-
-
-@pytest.fixture(scope="module")
-def made(drawn_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a student of two people, a key, and their bundle."""
-    folder = tmp_path_factory.mktemp("avatars")
-    torch.manual_seed(0)
-    student = Student(student_preset("student-tiny"))
-    perturb_zeros(student)
-    student.eval().save(folder / "student", avatars=["person0", "person1"])
-    for number in range(2):
-        shutil.copytree(drawn_clips / f"clip{number}", folder / f"people/person{number}")
-    (folder / "consent.json").write_text(json.dumps(CONSENT))
-    assert main(["avatar", "key", str(folder / "key.pem")]) == 0
-    words = ["--student", "student", "--output", "a.mpa", "--consent", "consent.json", "--key", "key.pem"]
-    paths = [str(folder / w) if not w.startswith("--") else w for w in words]
-    assert main(["avatar", "make", *paths, "--avatars", str(folder / "people")]) == 0
-    return folder
 
 
 def rewritten(path: Path, target: Path, change) -> Path:

@@ -36,7 +36,7 @@ from torch import Tensor
 from megaportraits.config import StudentConfig, from_dict, to_dict
 from megaportraits.errors import UserError
 from megaportraits.files import replacing, writing
-from megaportraits.models.network import checked_load
+from megaportraits.models.network import checked_load, shipped_weights
 from megaportraits.models.student import BakedStudent
 
 SUFFIX = ".mpa"
@@ -91,6 +91,11 @@ class Bundle:
             raise UserError(f"{name} is the only avatar; delete the file instead")
         others = tuple(avatar for avatar in self.avatars if avatar.name != name)
         return replace(self, model=self.model.without(number), avatars=others)
+
+
+def shipped_bundle() -> Path:
+    """The avatars that came with the package (`docs/model-card-avatars.md`)."""
+    return shipped_weights("avatars") / f"avatars{SUFFIX}"
 
 
 def write_bundle(path: Path, bundle: Bundle, key: Path) -> None:

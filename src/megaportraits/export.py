@@ -1,5 +1,6 @@
 """`megaportraits export`: the avatars of a signed file as an ONNX graph, for ONNX Runtime on any machine."""
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def write_onnx(model: BakedStudent, output: Path) -> None:
     inputs = torch.zeros(1, 3, side, side), torch.zeros(1, dtype=torch.long)
     with replacing(output) as temporary, writing(output), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         try:
             torch.onnx.export(
                 _Graph(model), inputs, str(temporary), input_names=["driver", "avatar"], output_names=["picture"],

@@ -19,14 +19,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from megaportraits.config import STUDENT_DISCRIMINATORS, STUDENT_PRESETS, StudentConfig, student_preset
 from megaportraits.errors import UserError
-from megaportraits.models.student import BakedStudent, Identities, Student
+from megaportraits.models.resnet import ResNetTrunk
+from megaportraits.models.student import BakedStudent, Identities, Student, normalised
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/student.safetensors"
 COUNTS = {
     # preset: parameters without identity tensors, those of an avatar; GMAC with baked modulation, and without
     "student-paper": (22_572_459, 5_038_080, 70.12, 84.56),
     "student-paper-512": (22_572_459, 3_471_360, 17.53, 26.55),
-    "student-small": (3_593_288, 343_040, 0.79, 1.16),
+    "student-small": (1_907_840, 98_816, 0.497, 0.590),
     "student-tiny": (65_364, 3_392, None, None),
 }
 
@@ -67,7 +68,7 @@ def test_parameters_and_multiply_adds_are_exactly_those_of_the_preset(name):
         driver, avatar = torch.empty(1, 3, config.input_px, config.input_px), torch.zeros(1, dtype=torch.long)
         modulation = network.modulation(avatar)
     with FlopCounterMode(display=False) as counter:
-        result = network.drive(driver, modulation)
+        result = network.decode(network.encode(driver), modulation)
     assert result.rgb.shape == (1, 3, config.size_px, config.size_px)
     assert counter.get_total_flops() / 2e9 == pytest.approx(baked, rel=0.005)
     with FlopCounterMode(display=False) as counter:
@@ -94,6 +95,25 @@ def test_sides_of_the_presets():
         StudentConfig(input_px=100)
 
 
+def test_no_pixel_carries_more_than_a_few_deviations():
+    picture = torch.zeros(1, 1, 32, 32)
+    picture[..., 5, 7] = 1.0
+    assert normalised(picture).max() == 8.0
+    waves = torch.rand(1, 2, 32, 32)
+    torch.testing.assert_close(normalised(waves), F.instance_norm(waves))
+
+
+def test_the_encoder_begins_with_another_nets_features_where_sizes_fit():
+    student = Student(student_preset("student-tiny"))
+    trunk = ResNetTrunk(18, student.config.encoder_base)
+    assert student.start_encoder(trunk)
+    for name, tensor in trunk.state_dict().items():
+        assert torch.equal(student.encoder.state_dict()[name], tensor)
+    before = {name: tensor.clone() for name, tensor in student.encoder.state_dict().items()}
+    assert not student.start_encoder(ResNetTrunk(18, 2 * student.config.encoder_base))
+    assert all(torch.equal(before[name], tensor) for name, tensor in student.encoder.state_dict().items())
+
+
 def test_spade_starts_as_a_plain_norm():
     torch.manual_seed(0)
     fresh = Student(student_preset("student-tiny")).eval()
@@ -108,7 +128,8 @@ def test_baked_tables_give_the_same_pictures(student, drivers):
     assert not any(p.requires_grad for p in baked.parameters())
     torch.testing.assert_close(baked(drivers, avatar).rgb, student(drivers, avatar).rgb)
     alone = student.modulation(avatar[:1])
-    torch.testing.assert_close(student.drive(drivers[:1], alone).rgb, student(drivers[:1], avatar[:1]).rgb)
+    features = student.encode(drivers[:1])
+    torch.testing.assert_close(student.decode(features, alone).rgb, student(drivers[:1], avatar[:1]).rgb)
 
 
 def test_a_removed_avatar_is_gone_and_the_others_stay(student, drivers, tmp_path):

@@ -17,7 +17,7 @@ from megaportraits.models.base import BaseModel
 from megaportraits.models.enhancer import Enhancer
 from megaportraits.models.student import Student
 from megaportraits.training import critics
-from megaportraits.training.distill import DistillStage, Teacher
+from megaportraits.training.distill import DistillStage, MotionReading, Teacher
 from megaportraits.training.loop import Trainer, train
 
 PLAIN = DistillWeights(perceptual=0.0, face=0.0, gaze=0.0, adversarial=0.0, reconstruction=20.0)
@@ -64,17 +64,18 @@ def first_batch(stage: DistillStage):
 
 def test_every_term_reaches_every_part_of_the_student(config, monkeypatch):
     monkeypatch.setattr(critics, "load_frozen", lambda name, path: squeezenet1_0().eval().requires_grad_(False))
-    weights = DistillWeights(reconstruction=1.0, face=0.0)
+    weights = DistillWeights(reconstruction=1.0, parts=3.0, motion=2.0, face=0.0)
     stage = DistillStage(replace(config, weights=weights))
     perturb_zeros(stage.generator)
     terms = stage.generator_terms(first_batch(stage), step=0)
     assert {name: weight for name, (_, weight) in terms.items()} == {
-        "perceptual": 20, "gaze": 5, "reconstruction": 1, "matte": 5, "adversarial": 1, "feature_matching": 40,
+        "perceptual": 20, "gaze": 5, "reconstruction": 1, "parts": 3, "motion": 2, "matte": 5, "adversarial": 1,
+        "feature_matching": 40,
     }  # fmt: skip
     for name, (raw, _) in terms.items():
         for part, module in stage.generator.named_children():
             parameters = list(module.parameters())
-            if not parameters:
+            if not parameters or ((name == "motion") != (part in ("encoder", "reading")) and part != "encoder"):
                 continue
             grads = torch.autograd.grad(raw, parameters, retain_graph=True, allow_unused=True)
             assert any(g is not None and g.any() for g in grads), (name, part)
@@ -85,13 +86,28 @@ def test_every_term_reaches_every_part_of_the_student(config, monkeypatch):
 def test_the_teacher_shows_each_avatar_with_its_driver(config):
     stage = DistillStage(config)
     batch = first_batch(stage)
-    picture, pose = stage.teacher.show(batch)
+    picture, motion = stage.teacher.show(batch)
     for i, number in enumerate(batch.avatar.tolist()):
         person = stage.avatars.rgb[[number]], stage.avatars.matte[[number]]
         alone = stage.teacher.base(*person, batch.driver[[i]])
         torch.testing.assert_close(picture.rgb[[i]], alone.rgb, atol=1e-3, rtol=0)
     assert not picture.rgb.requires_grad
-    assert pose.rotation.shape == (2, 3, 3)
+    assert motion.pose.rotation.shape == (2, 3, 3)
+
+
+def test_the_encoder_learns_to_tell_the_teachers_expression(config):
+    """What reads z off the features is trained with the student, and no part of its weights for use."""
+    weights = replace(PLAIN, reconstruction=0.0, matte=0.0, motion=1.0)
+    stage = DistillStage(replace(config, weights=weights, loop=replace(LOOP, steps=60), jitter=0.0, flip=0.0))
+    samples = stage.dataset(2)
+    stage.dataset = lambda length: Repeated(samples, 2, length)
+    last = trainer_of(stage).run()
+    lines = logged(config.output)
+    assert lines[-1]["motion"] < 0.2 * lines[0]["motion"]
+    assert not any(name.startswith("reading") for name in read_tensors(last / "model.safetensors"))
+    assert any(name.startswith("reading") for name in read_tensors(last / "state/generator.safetensors"))
+    again = DistillStage(replace(stage.config, output=config.output + "2", start_from=str(last)))
+    assert isinstance(again.generator.reading, MotionReading)
 
 
 def test_keypoints_of_an_avatar_are_where_its_head_is(config, drawn_clips):
@@ -170,7 +186,7 @@ def test_refusals(config, people, tmp_path):
     with pytest.raises(UserError, match="name it with --start-from"):
         replace(config, add=True)
     with pytest.raises(UserError, match="the teacher paints 64 px and the student 96 px"):
-        Teacher(config, 96)
+        Teacher(config.teacher, "", 96)
     shutil.copytree(people[0] / "person0", tmp_path / "again/person0")
     with pytest.raises(UserError, match="two avatars are called person0"):
         DistillStage(replace(config, avatars=(*config.avatars, str(tmp_path / "again"))))

@@ -10,7 +10,7 @@ from megaportraits.data.crop import SquareCrop, clip_crop
 from megaportraits.errors import UserError
 from megaportraits.geometry import FACE_OVAL
 
-_OFF_CENTRE = 0.12
+OFF_CENTRE = 0.12
 """How far from its place the face's centre may come, in sides, in x or y. Measured with the shipped motion encoder on
 real clips: up to here a shift of the crop turns the pose by less than 4 degrees; at 0.16 by 8, at 0.24 by 10."""
 _SLOWNESS_S = (2.0, 1.0, 0.5, 0.25, 0.12)
@@ -74,7 +74,7 @@ def _shot_squares(box: Float[np.ndarray, "T 4"], frame_s: float) -> tuple[Float[
     squares = np.tile([still.x, still.y, still.side], (len(box), 1))
     centre = box[:, :2] + box[:, 2:] / 2
     away = centre - np.median(centre[seen], 0)
-    reach = _OFF_CENTRE * still.side
+    reach = OFF_CENTRE * still.side
     if np.abs(away[seen]).max() <= reach:
         return squares, False
     paths = [gaussian(_bridged(away), seconds / frame_s) for seconds in _SLOWNESS_S]

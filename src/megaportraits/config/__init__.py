@@ -12,7 +12,7 @@ from megaportraits.config.animate import (
     Owner,
     Precision,
 )
-from megaportraits.config.avatars import AvatarMake, AvatarRemove
+from megaportraits.config.avatars import AvatarAnimate, AvatarMake, AvatarRemove, AvatarScore, LiveConfig
 from megaportraits.config.base import BaseTraining, CriticsConfig, LossWeights, MixtureConfig
 from megaportraits.config.compare import CompareConfig
 from megaportraits.config.data import DOMAIN_ON, AugmentConfig, DomainConfig
@@ -84,8 +84,10 @@ __all__ = [
     "AnimateOptions",
     "AppearanceConfig",
     "AugmentConfig",
+    "AvatarAnimate",
     "AvatarMake",
     "AvatarRemove",
+    "AvatarScore",
     "BaseTraining",
     "BatchConfig",
     "CompareConfig",
@@ -112,6 +114,7 @@ __all__ = [
     "IdentityNetConfig",
     "IdentityTraining",
     "Layout",
+    "LiveConfig",
     "LoopConfig",
     "LossWeights",
     "MixtureConfig",

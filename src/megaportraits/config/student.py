@@ -56,7 +56,7 @@ STUDENT_PRESETS: dict[str, StudentConfig] = {
     "student-paper": StudentConfig(),
     "student-paper-512": StudentConfig(input_px=128),
     "student-small": StudentConfig(
-        input_px=128, encoder_base=24, widths=(96, 96, 96, 64, 48, 24), identity_px=32, shuffle=2, paints_matte=True,
+        input_px=128, encoder_base=16, widths=(80, 80, 64, 48, 32, 24), identity_px=16, shuffle=2, paints_matte=True,
         avatars=8,
     ),
     "student-tiny": StudentConfig(
@@ -102,6 +102,10 @@ class DistillWeights:
     """L_FM."""
     reconstruction: float = 0.0
     """L1 of the pictures (ours)."""
+    parts: float = 0.0
+    """L1 inside the boxes around mouth and eyes (ours)."""
+    motion: float = 0.0
+    """Mean square between the teacher's z and what a linear map reads off the encoder's features (ours)."""
     matte: float = 5.0
     """L1 of the painted matte (ours)."""
 
@@ -124,7 +128,7 @@ class DistillTraining:
     preset: StudentPresetName = "student-small"
     """Sizes of the student; the number of avatars is that of the photos."""
     start_from: str = ""
-    """Warm restart: checkpoint of an earlier leg, or weights for use (weights only, fresh optimiser)."""
+    """Warm restart: the weights for use of an earlier leg (fresh optimiser)."""
     add: bool = False
     """Train only the tensors of avatars that `start_from` does not know; everything else stays, so that no avatar
     changes."""

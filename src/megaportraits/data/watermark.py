@@ -49,7 +49,7 @@ _FREQUENCIES, _PHASES = _waves()
 
 
 @lru_cache(maxsize=4)
-def _pattern(height: int, width: int) -> Float[np.ndarray, "H W"]:
+def pattern(height: int, width: int) -> Float[np.ndarray, "H W"]:
     """The waves for pictures of a size, of deviation 1, times the strength."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     total = np.zeros((height, width), np.float32)
@@ -64,7 +64,7 @@ def mark(picture: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "H W C"]:
     luma = _luma(picture)
     texture = luma - cv2.GaussianBlur(luma, (0, 0), 3)
     deviation = np.sqrt(cv2.GaussianBlur(texture * texture, (0, 0), 4))
-    added = _pattern(*luma.shape) * np.clip(0.5 + deviation / _TEXTURE, 0.5, 2.5)
+    added = pattern(*luma.shape) * np.clip(0.5 + deviation / _TEXTURE, 0.5, 2.5)
     marked = picture.copy()
     marked[..., :3] = np.clip(picture[..., :3] + added[..., None] + 0.5, 0, 255)
     return marked

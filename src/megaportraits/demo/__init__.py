@@ -9,18 +9,26 @@ from importlib import resources
 from pathlib import Path
 
 from megaportraits.animate import Animator, Device, leave_a_core
+from megaportraits.config import LiveConfig
+from megaportraits.live.command import live as show_live
 
 _RESULT_PX = 512
 
 
-def demo(output: Path = Path("demo.mp4"), weights: Path | None = None, device: Device = "auto") -> None:
+def demo(
+    output: Path = Path("demo.mp4"), weights: Path | None = None, device: Device = "auto", live: bool = False
+) -> None:
     """Make a short sample video (source, driver, result) from what came with the package.
 
     Args:
         output: video to write (.mp4, .mov or .mkv).
         weights: checkpoint folder; by default the weights that came with the package, and their enhancer.
         device: where to compute; auto takes a GPU where there is one.
+        live: open a page on which the avatars of the package follow the webcam instead (`megaportraits live`).
     """
+    if live:
+        show_live(LiveConfig(device=device))
+        return
     leave_a_core()
     files = resources.files("megaportraits.demo")
     with resources.as_file(files / "source.png") as source, resources.as_file(files / "driver.mp4") as driver:

@@ -12,7 +12,7 @@ from megaportraits.errors import UserError
 from megaportraits.models.blocks import Recomputed, fold_weights, folded_state
 
 Loaded = TypeVar("Loaded", bound="Network")
-Shipped = Literal["base", "enhancer", "gaze", "identity"]
+Shipped = Literal["base", "enhancer", "gaze", "identity", "avatars"]
 """Kinds of models whose weights come with the package."""
 _OPTIONS: dict[str, str] = {"base": "--weights", "enhancer": "--enhancer"}
 

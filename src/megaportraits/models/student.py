@@ -30,6 +30,8 @@ from megaportraits.models.network import Network
 from megaportraits.models.resnet import ResNetTrunk
 from megaportraits.tensors import Prediction
 
+_MOST_DEVIATIONS = 8.0
+"""Limit of normalised values; without one, trained students had dots of 80 deviations."""
 Modulation = list[tuple[Tensor, Tensor]]
 """Of each SPADE, weight and bias, `B C s s`, at the resolution of its identity tensor."""
 
@@ -43,7 +45,13 @@ def _spade_shapes(config: StudentConfig) -> Iterator[tuple[int, int]]:
 def spade(x: Float[Tensor, "B C H W"], modulation: tuple[Tensor, Tensor]) -> Float[Tensor, "B C H W"]:
     """Spatially adaptive normalisation. Paper: Fig. 11b."""
     weight, bias = (_resized(maps, x.shape[-1]) for maps in modulation)
-    return F.instance_norm(x) * weight + bias
+    return normalised(x) * weight + bias
+
+
+def normalised(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    """InstanceNorm2d, limited (ours): a network can carry magnitudes past the norm by one pixel of huge value, which is
+    seen as a dot."""
+    return F.instance_norm(x).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
 
 
 def _resized(maps: Float[Tensor, "B C s s"], side_px: int) -> Float[Tensor, "B C H H"]:
@@ -85,18 +93,22 @@ class _Student(Network):
         """What avatars change in each SPADE."""
         raise NotImplementedError
 
-    def drive(self, driver: Float[Tensor, "B 3 S S"], modulation: Modulation) -> Prediction:
-        """A driver's crop at `config.input_px`, in [0, 1] -> the avatar with the driver's motion."""
-        x = self.encoder(driver)
+    def encode(self, driver: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B C h w"]:
+        """A driver's crop at `config.input_px`, in [0, 1] -> features of its motion, at 1/32 of the side."""
+        return self.encoder(driver * 2 - 1)
+
+    def decode(self, features: Float[Tensor, "B C h w"], modulation: Modulation) -> Prediction:
+        """Features of a driver -> the avatar with its motion."""
+        x = features
         for i, block in enumerate(self.blocks):
             x = block(x, modulation[2 * i : 2 * i + 2])
-        logits = self.shuffle(self.conv(F.relu(F.instance_norm(x))))
+        logits = self.shuffle(self.conv(F.relu(normalised(x))))
         painted = torch.sigmoid(logits.to(geometry.working_type(logits)))
         return Prediction(painted[:, :3], painted[:, 3:] if self.config.paints_matte else None)
 
     def forward(self, driver: Float[Tensor, "B 3 S S"], avatar: Int[Tensor, " B"]) -> Prediction:
         """Driver crops and numbers of avatars -> pictures."""
-        return self.drive(driver, self.modulation(avatar))
+        return self.decode(self.encode(driver), self.modulation(avatar))
 
 
 class Identities(nn.Module):
@@ -144,11 +156,21 @@ class Student(_Student):
     def __init__(self, config: StudentConfig, settled: int = 0):
         super().__init__(config)
         self.spades = nn.ModuleList(Identities(c, side, config.avatars, settled) for c, side in _spade_shapes(config))
+        self.reading: nn.Module | None = None
+        """What training adds to the encoder; no part of the weights for use."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(settled == 0 or name.endswith(".identity"))
 
     def modulation(self, avatar: Int[Tensor, " B"]) -> Modulation:
         return [identities(avatar) for identities in self.spades]
+
+    def start_encoder(self, trunk: ResNetTrunk) -> bool:
+        """Begin with the features of another net that sees the same (ours); False where its sizes are other ones."""
+        state, own = trunk.state_dict(), self.encoder.state_dict()
+        fits = {name: t.shape for name, t in state.items()} == {name: t.shape for name, t in own.items()}
+        if fits:
+            self.encoder.load_state_dict(state)
+        return fits
 
     def with_avatars(self, count: int, settled: int = 0) -> "Student":
         """A copy with `count` avatars, of which the first `settled` are not trained any more.

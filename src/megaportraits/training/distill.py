@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from megaportraits.checkpoint import read_facts
@@ -19,7 +20,6 @@ from megaportraits.config import (
     DistillWeights,
     LossWeights,
     StudentConfig,
-    from_dict,
     student_preset,
 )
 from megaportraits.data.avatars import Avatars, Driven, DrivenDataset, read_avatars
@@ -28,24 +28,37 @@ from megaportraits.data.pairs import FrameStore
 from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
 from megaportraits.losses.feature_matching import feature_matching_loss
+from megaportraits.losses.parts import parts_loss
 from megaportraits.models.base import BaseModel
 from megaportraits.models.discriminator import Discriminator
 from megaportraits.models.enhancer import Enhancer
 from megaportraits.models.network import shipped_weights
 from megaportraits.models.student import Student
-from megaportraits.tensors import Canonical, HeadPose, Prediction, mapped, stack
+from megaportraits.tensors import Canonical, Motion, Prediction, mapped, stack
 from megaportraits.training.critics import Critics
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, train
-from megaportraits.training.warm_start import start_discriminator, start_generator
+from megaportraits.training.warm_start import start_discriminator
+
+_READ_CLIPS = 64
+"""Clips by which z is standardised."""
 
 
 class Teacher(nn.Module):
-    """The frozen base model, doubled by the enhancer up to the student's size; avatars are computed once."""
+    """The frozen base model, doubled by the enhancer up to the student's size; avatars are computed once.
 
-    def __init__(self, config: DistillTraining, size_px: int):
+    Args:
+        base: checkpoint folder; empty for the weights of the package.
+        enhancer: the same, where the student is larger than the base model's pictures.
+        size_px: side of the student's pictures.
+
+    Raises:
+        UserError: no such weights, or that size cannot be reached.
+    """
+
+    def __init__(self, base: str, enhancer: str, size_px: int):
         super().__init__()
-        self.base = BaseModel.load(config.teacher or shipped_weights("base"))
+        self.base = BaseModel.load(base or shipped_weights("base"))
         self.size_px = self.base.config.size_px
         self.doublings = (size_px // self.size_px).bit_length() - 1
         if self.size_px * 2**self.doublings != size_px:
@@ -53,7 +66,7 @@ class Teacher(nn.Module):
                 f"the teacher paints {self.size_px} px and the student {size_px} px; give a student of that size, or "
                 "one twice or four times as large"
             )
-        self.enhancer = Enhancer.load(config.enhancer or shipped_weights("enhancer")) if self.doublings else None
+        self.enhancer = Enhancer.load(enhancer or shipped_weights("enhancer")) if self.doublings else None
         self.canonical: Canonical | None = None
 
     @torch.no_grad()
@@ -65,15 +78,39 @@ class Teacher(nn.Module):
         ])  # fmt: skip
 
     @torch.no_grad()
-    def show(self, batch: Driven) -> tuple[Prediction, HeadPose]:
-        """Avatars with their drivers' motions, and the poses of their heads."""
+    def show(self, batch: Driven) -> tuple[Prediction, Motion]:
+        """Avatars with their drivers' motions, and these."""
         assert self.canonical is not None
         motion = self.base.motion(batch.driver)
         picture = self.base.render(mapped(self.canonical, lambda t: t[batch.avatar]), motion)
         for _ in range(self.doublings):
             assert self.enhancer is not None
             picture = self.enhancer.enhance(picture)
-        return picture, motion.pose
+        return picture, motion
+
+
+class MotionReading(nn.Module):
+    """A linear map that reads the teacher's z off the encoder's features, in training only (ours).
+
+    Without it the encoder is slow to look at the mouth, which is a small part of the picture.
+
+    Args:
+        features: how many one sample has.
+        expressions: z of some drivers, by whose mean and deviation each number is standardised.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: int, expressions: Float[Tensor, "N Z"]):
+        super().__init__()
+        self.map = nn.Linear(features, expressions.shape[1])
+        self.register_buffer("mean", expressions.mean(0))
+        self.register_buffer("deviation", expressions.std(0) + 1e-6)
+
+    def forward(self, features: Float[Tensor, "B C h w"], expression: Float[Tensor, "B Z"]) -> Float[Tensor, ""]:
+        """Mean squared error, in deviations of z."""
+        return F.mse_loss(self.map(features.flatten(1)).float(), (expression - self.mean) / self.deviation)
 
 
 class DistillStage:
@@ -89,7 +126,7 @@ class DistillStage:
         known: tuple[str, ...] = ()
         if config.start_from:
             known = tuple(read_facts(config.start_from, "student").get("avatars", ()))
-        self.teacher = Teacher(config, sizes.size_px)
+        self.teacher = Teacher(config.teacher, config.enhancer, sizes.size_px)
         self.avatars = read_avatars(config.avatars, self.teacher.size_px, known)
         self.trained = range(len(known) if config.add else 0, len(self.avatars.names))
         if not self.trained:
@@ -102,18 +139,27 @@ class DistillStage:
         self.critics = Critics(config.critics, _of_critics(config.weights))
         self.teacher.meet(self.avatars)
         self.store = FrameStore(find_clips(config.data, "train"), self.teacher.size_px, config.cache_gb)
+        if config.weights.motion > 0:
+            self.generator.reading = self._reading()
         self._last: tuple[Tensor, Tensor] | None = None
+
+    @torch.no_grad()
+    def _reading(self) -> MotionReading:
+        """By the first frames of clips from all over the data."""
+        count = min(len(self.store), _READ_CLIPS)
+        frames = [self.store.frame(i * len(self.store) // count, 0).rgb for i in range(count)]
+        expressions = torch.cat([self.teacher.base.motion(frame).expression for frame in frames])
+        sizes = self.generator.config
+        return MotionReading(self.generator.encoder.out_channels * (sizes.input_px // 32) ** 2, expressions)
 
     def _student(self, sizes: StudentConfig) -> Student:
         """A new student, or that of `start_from` with the new avatars."""
         path = self.config.start_from
         if not path:
-            return Student(sizes)
-        if self.config.add:
-            before = Student.load(path)  # the weights for use, so that nobody's pictures change
-        else:
-            before = Student(from_dict(StudentConfig, read_facts(path, "student")["model"]))
-            start_generator(before, path, "student")
+            student = Student(sizes)
+            student.start_encoder(self.teacher.base.motion_encoder.pose.trunk)
+            return student
+        before = Student.load(path)
         if replace(before.config, avatars=sizes.avatars) != sizes:
             raise UserError(f"{path} holds a student of other sizes; give its --preset")
         return before.with_avatars(sizes.avatars, self.trained.start).train()
@@ -129,13 +175,19 @@ class DistillStage:
 
     def generator_terms(self, batch: Driven, step: int) -> Terms:
         weights = self.config.weights
-        wanted, pose = self.teacher.show(batch)
-        made = self.generator(self._seen(batch.seen), batch.avatar)
+        wanted, motion = self.teacher.show(batch)
+        features = self.generator.encode(self._seen(batch.seen))
+        made = self.generator.decode(features, self.generator.modulation(batch.avatar))
         painted, truth = made.rgb, wanted.rgb
         self._last = painted.detach(), truth
-        terms: Terms = self.critics.terms(painted, truth, pose, self.avatars.placed(batch.avatar.cpu(), pose))
+        points = self.avatars.placed(batch.avatar.cpu(), motion.pose)
+        terms: Terms = self.critics.terms(painted, truth, motion.pose, points)
         if weights.reconstruction > 0:
             terms["reconstruction"] = (F.l1_loss(painted, truth), weights.reconstruction)
+        if weights.parts > 0:
+            terms["parts"] = (parts_loss(painted, truth, points), weights.parts)
+        if self.generator.reading is not None:
+            terms["motion"] = (self.generator.reading(features, motion.expression), weights.motion)
         if made.matte is not None and wanted.matte is not None and weights.matte > 0:
             terms["matte"] = (F.l1_loss(made.matte, wanted.matte), weights.matte)
         if self.discriminator is not None:

@@ -1,0 +1,1 @@
+"""Avatars that follow a webcam, on a web page of one's own machine."""
