@@ -3,6 +3,7 @@
     python benchmarks/speed.py model --preset live --batch 2 --runs 10
     python benchmarks/speed.py animate --lengths 10 600 --resolution 512
     python benchmarks/speed.py student --preset student-small --runs 50
+    python benchmarks/speed.py student --preset student-paper-512 --teacher paper-512 --runs 5
 
 `model` times each part of the base model: warm-up, then median and interquartile range. `animate` makes drivers of some
 lengths from the demo's, animates the demo's picture by each in a process of its own, and gives frames per second from
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -110,7 +112,7 @@ def measure_student(arguments: argparse.Namespace) -> dict:
     """Time of one frame of student and teacher, one after the other in the same run."""
     torch.set_num_threads(arguments.threads)
     device = torch.device("cpu")
-    student, teacher = Student(student_preset(arguments.preset)).eval(), BaseModel.load(shipped_weights("base"))
+    student, teacher = Student(replace(student_preset(arguments.preset), avatars=1)).eval(), _teacher(arguments.teacher)
     baked, side, teacher_px = student.baked(), student.config.input_px, teacher.config.size_px
     driver, avatar = torch.rand(1, 3, side, side), torch.zeros(1, dtype=torch.long)
     picture = torch.rand(1, 3, teacher_px, teacher_px)
@@ -136,6 +138,13 @@ def measure_student(arguments: argparse.Namespace) -> dict:
         "frames_per_second": {name: round(1000 / ms, 1) for name, ms in frame_ms.items()},
         "times_the_teacher": {name: round(frame_ms["teacher"] / ms, 1) for name, ms in frame_ms.items()},
     }
+
+
+def _teacher(preset_name: str) -> BaseModel:
+    """The weights of the package, or a preset with random ones, as they are used."""
+    if not preset_name:
+        return BaseModel.load(shipped_weights("base"))
+    return fold_weights(BaseModel(preset(preset_name)).eval())
 
 
 def _in_onnx_runtime(baked: BakedStudent, folder: Path, threads: int) -> Callable[[], object]:
@@ -202,6 +211,9 @@ def main() -> None:
     animate.add_argument("--resolution", type=int, default=0, help="side of the results; by default the weights' own")
     student = words.add_parser("student")
     student.add_argument("--preset", choices=sorted(STUDENT_PRESETS), default="student-small")
+    student.add_argument(
+        "--teacher", choices=sorted(MODEL_PRESETS), default="", help="by default the package's weights"
+    )
     student.add_argument("--runs", type=int, default=50)
     student.add_argument("--threads", type=int, default=torch.get_num_threads())
     student.add_argument("--compile", action="store_true", help="time a compiled student too (takes a minute)")

@@ -26,11 +26,13 @@ from megaportraits.tensors import over_grey
 from megaportraits.training.distill import Teacher
 from megaportraits.training.log import grid
 
+_SHOWN = 2
+"""Clips of each folder and avatar in the contact sheet."""
 _METRICS = {
     "psnr_db": "PSNR",
     "person_psnr_db": "PSNR, person",
     "person_ssim": "SSIM, person",
-    "squeezenet": "features",
+    "squeezenet": "SqueezeNet distance",
 }
 Row = dict[str, str | float]
 Pictures = list[Float[Tensor, "1 3 S S"]]
@@ -39,7 +41,7 @@ Pictures = list[Float[Tensor, "1 3 S S"]]
 def score(config: AvatarScore) -> None:
     """Score avatars against their teacher on drivers that it was not taught with.
 
-    Writes scores.json, scores.md and contact_sheet.png (driver, teacher, student; the first frame of each clip).
+    Writes scores.json, scores.md and contact_sheet.png (driver, teacher, student; the first frames of some clips).
 
     Raises:
         UserError: not a signed bundle, an avatar's folder is missing, no clips, or the output cannot be written.
@@ -98,7 +100,7 @@ class _Comparison:
                         f"{who}, truth": (p.rgb, truth, frame.matte)
                         for who, p in (("student", made), ("teacher", taught))
                     }
-                yield pairs, [frame.rgb, taught.rgb, made.rgb] if i == 0 else []
+                yield pairs, [frame.rgb, taught.rgb, made.rgb] if i == 0 and clip < _SHOWN else []
 
 
 def _resized(picture: Float[Tensor, "1 3 H H"], side_px: int) -> Float[Tensor, "1 3 S S"]:

@@ -51,7 +51,7 @@ def write_onnx(model: BakedStudent, output: Path) -> None:
     """Write a baked student as ONNX.
 
     Raises:
-        UserError: ONNX is not installed, or the file cannot be written.
+        UserError: ONNX is not installed, the file would be too large, or it cannot be written.
     """
     side = model.config.input_px
     inputs = torch.zeros(1, 3, side, side), torch.zeros(1, dtype=torch.long)
@@ -65,3 +65,5 @@ def write_onnx(model: BakedStudent, output: Path) -> None:
             )  # fmt: skip
         except ImportError as error:
             raise UserError(f"ONNX is not installed ({error}); install megaportraits[onnx]") from error
+        if any(path != temporary for path in temporary.parent.iterdir()):  # weights that found no room inside
+            raise UserError(f"{output} would have more than 2 GB, which ONNX files cannot; leave avatars out")
