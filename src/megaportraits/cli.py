@@ -53,7 +53,7 @@ COMMANDS = {
     "avatar list": Command("megaportraits.avatar:show", "list the avatars of a signed file"),
     "avatar remove": Command("megaportraits.avatar:remove", "write a signed file without one avatar"),
     "avatar key": Command("megaportraits.avatar:key", "make a key that signs avatars"),
-    "avatar animate": Command("megaportraits.performance:animate", "animate an avatar by a video"),
+    "avatar animate": Command("megaportraits.avatar_video:animate", "animate an avatar by a video"),
     "avatar score": Command("megaportraits.avatar_score:score", "compare avatars with their teacher"),
     "live": Command("megaportraits.live.command:live", "show avatars that follow a webcam, on a web page"),
     "export": Command("megaportraits.export:export", "write the avatars of a signed file as an ONNX graph"),

@@ -12,12 +12,9 @@ class Newest(Generic[Item]):
     def __init__(self) -> None:
         self._items: list[Item] = []
         self._there = asyncio.Event()
-        self.dropped = 0
-        """Items that nobody took."""
 
     def put(self, item: Item) -> None:
         """Leave an item, in place of the one that is there."""
-        self.dropped += len(self._items)
         self._items = [item]
         self._there.set()
 

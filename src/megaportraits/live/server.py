@@ -128,7 +128,7 @@ def _facts(bundle: Bundle, config: LiveConfig) -> dict[str, Any]:
     sizes = bundle.model.config
     return {
         "where": config.where, "avatars": people, "key": bundle.key, "input_px": sizes.input_px,
-        "size_px": sizes.size_px, "made_by": MADE_BY, "tags": video_tags(MADE_BY),
+        "size_px": sizes.size_px, "tags": video_tags(MADE_BY),
     }  # fmt: skip
 
 
