@@ -154,6 +154,18 @@ def test_offsets_of_any_size_are_read_at_the_rigid_grid_and_repeat_at_the_border
     torch.testing.assert_close(grid, 1.3 * geometry.identity_grid(SHAPE)[None] / 4, atol=1e-5, rtol=0)
 
 
+def test_a_point_goes_through_both_warps_as_the_grids_say():
+    """A blob of the source shows up where the driver's point that comes to it is."""
+    offsets = 0.5 * smooth_offsets()
+    point = torch.tensor([0.1, -0.2, 0.15]).view(1, 1, 3)
+    source = geometry.driver_to_source(BENT, offsets, pose_of(yaw=-10), offsets, point)
+    volume = blob(source.view(3))
+    canonical = geometry.sample(volume, geometry.compose_source_grid(pose_of(yaw=-10), offsets, FINE))
+    driven = geometry.sample(canonical, geometry.compose_driver_grid(BENT, offsets, FINE))
+    torch.testing.assert_close(centre_of_mass(driven), point.view(3), atol=0.02, rtol=0)
+    assert (source - point).norm() > 0.1
+
+
 def test_face_region_is_upright_and_follows_the_similarity():
     still = geometry.face_region_grid(pose_of(), 8)
     moved = geometry.face_region_grid(pose_of(roll=40, scale=1.3, shift=(0.2, -0.1, 0.0)), 8)

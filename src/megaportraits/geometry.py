@@ -142,8 +142,46 @@ def _border_sample(values: Float[Tensor, "B C *size"], grid: Float[Tensor, "B *o
     return sample(values, torch.maximum(torch.minimum(grid, limit), -limit))
 
 
-def _offsets_at(offsets: Float[Tensor, "B 3 d h w"], grid: Float[Tensor, "B D H W 3"]) -> Float[Tensor, "B D H W 3"]:
-    return _border_sample(offsets, grid).movedim(1, -1)
+def _offsets_at(offsets: Float[Tensor, "B 3 d h w"], points: Float[Tensor, "B D H W 3"]) -> Float[Tensor, "B D H W 3"]:
+    return _border_sample(offsets, points).movedim(1, -1)
+
+
+def driver_to_canonical(
+    pose: HeadPose, offsets: Float[Tensor, "B 3 d h w"], points: Float[Tensor, "B D H W 3"]
+) -> Float[Tensor, "B D H W 3"]:
+    """w_->d at points of the driver's crop: theta p + delta(theta p), in canonical coordinates. Paper: A.1."""
+    kind = working_type(offsets, pose.rotation)
+    with full_precision(offsets.device):
+        rigid = apply_matrix(theta(pose).to(kind), points.to(kind))
+        return rigid + _offsets_at(offsets.to(kind), rigid)
+
+
+def canonical_to_source(
+    pose: HeadPose, offsets: Float[Tensor, "B 3 d h w"], points: Float[Tensor, "B D H W 3"]
+) -> Float[Tensor, "B D H W 3"]:
+    """w_s-> at points of canonical space: theta^-1 (y + delta(y)), in the source's crop. Paper: A.1."""
+    kind = working_type(offsets, pose.rotation)
+    with full_precision(offsets.device):
+        points = points.to(kind)
+        return apply_matrix(pose_matrix(pose).to(kind), points + _offsets_at(offsets.to(kind), points))
+
+
+def driver_to_source(
+    driver: HeadPose,
+    driver_offsets: Float[Tensor, "N 3 d h w"],
+    source: HeadPose,
+    source_offsets: Float[Tensor, "B 3 d h w"] | None,
+    points: Float[Tensor, "N K 3"],
+) -> Float[Tensor, "N K 3"]:
+    """Points of N drivers' crops, taken through w_->d and w_s-> into the crops of their B sources.
+
+    The drivers of source 0 come first. Without `source_offsets` the canonical space is the source's crop.
+    """
+    points = driver_to_canonical(driver, driver_offsets, points[:, None, None])
+    if source_offsets is not None:
+        by_source = points.view(len(source_offsets), -1, *points.shape[2:])
+        points = canonical_to_source(source, source_offsets, by_source)
+    return points.reshape(len(driver_offsets), -1, 3)
 
 
 def compose_driver_grid(
@@ -154,11 +192,7 @@ def compose_driver_grid(
     Equal to an expression warp followed by a rigid resampling. `offsets` (delta) may have any size; it is read at the
     rigid grid. Paper: A.1; composition is ours.
     """
-    kind = working_type(offsets, pose.rotation)
-    grid = identity_grid(shape, offsets.device, kind).expand(len(offsets), *shape, 3)
-    with full_precision(offsets.device):
-        rigid = apply_matrix(theta(pose).to(kind), grid)
-        return rigid + _offsets_at(offsets.to(kind), rigid)
+    return driver_to_canonical(pose, offsets, _voxels(pose, offsets, shape))
 
 
 def compose_source_grid(
@@ -168,10 +202,12 @@ def compose_source_grid(
 
     Equal to resampling by the inverse pose, then by the expression warp. Paper: A.1; composition is ours.
     """
-    kind = working_type(offsets, pose.rotation)
-    grid = identity_grid(shape, offsets.device, kind).expand(len(offsets), *shape, 3)
-    with full_precision(offsets.device):
-        return apply_matrix(pose_matrix(pose).to(kind), grid + _offsets_at(offsets.to(kind), grid))
+    return canonical_to_source(pose, offsets, _voxels(pose, offsets, shape))
+
+
+def _voxels(pose: HeadPose, offsets: Float[Tensor, "B 3 d h w"], shape: Sequence[int]) -> Float[Tensor, "B D H W 3"]:
+    grid = identity_grid(shape, offsets.device, working_type(offsets, pose.rotation))
+    return grid.expand(len(offsets), *shape, 3)
 
 
 def face_region_grid(pose: HeadPose, size: int) -> Float[Tensor, "B S S 2"]:

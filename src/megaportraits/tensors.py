@@ -93,6 +93,8 @@ class View:
     """True head pose."""
     keypoints: Float[Tensor, "B K 2"]
     """Crop coordinates of `data.keypoints.KEYPOINTS`; NaN where unknown."""
+    depth: Float[Tensor, "B K"]
+    """Their z, relative to the head's origin; NaN where unknown."""
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,11 @@ def write_performance(path: Path, person: int, motion: int, split: str = "train"
     landmarks = np.tile(geometry.mean_head()[:, :2], (FRAMES, 1, 1))
     landmarks[:, 14] = landmarks[:, 13] + np.stack([0 * mouth, 0.3 * mouth], 1)
     landmarks[:, (145, 374)] += 0.1 * np.stack([0 * mouth, mouth], 1)[:, None]
+    depth = np.tile(geometry.mean_head()[:, 2:], (FRAMES, 1, 1))
     zero = np.zeros((FRAMES, 2), np.float32)
     truth = Truth(
         eye, ones, np.zeros((FRAMES, 3), np.float32), np.tile(np.eye(4, dtype=np.float32), (FRAMES, 1, 1)),
-        np.stack([mouth, 0 * mouth], 1), zero, zero, landmarks,
+        np.stack([mouth, 0 * mouth], 1), zero, zero, landmarks, np.concatenate([landmarks, depth], 2),
     )  # fmt: skip
     info = ClipInfo(
         f"person{person}", f"motion{motion}", 0.04, 25.0, SIZE_PX, {}, "drawn", "CC0-1.0", split, list(range(468)),
@@ -70,13 +71,15 @@ def alarms(cast: Path) -> Alarms:
     return Alarms(SETTINGS, FrameStore(find_clips([cast], "train"), SIZE_PX, 0.1))
 
 
+def upright(count: int) -> HeadPose:
+    return HeadPose(torch.eye(3).expand(count, 3, 3), torch.ones(count), torch.zeros(count, 3))
+
+
 class Sticker(nn.Module):
     """Paints the source, unmoved, plus 0.2 z over it; z is black on average over these people."""
 
     def motion(self, image: Tensor) -> Motion:
-        count = len(image)
-        pose = HeadPose(torch.eye(3).expand(count, 3, 3), torch.ones(count), torch.zeros(count, 3))
-        return Motion(pose, self.code(image))
+        return Motion(upright(len(image)), self.code(image))
 
     def code(self, image: Tensor) -> Tensor:
         return image.mean((2, 3)) - 0.4
@@ -281,6 +284,23 @@ def test_base_model_gives_every_value_that_the_docs_explain(everything, autocast
     assert values.keys() | drawn <= explained
     assert {name for rule in RULES for name in rule.needs} <= values.keys()
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_warps_that_are_bent_anyhow_miss_more_than_rigid_ones(alarms, monkeypatch):
+    """The heads of the cast never turn: rigid warps with the true pose miss what eyes and mouths do only."""
+    torch.manual_seed(0)
+    model = BaseModel(preset("tiny")).eval()
+    see = model.motion
+    monkeypatch.setattr(model, "motion", lambda image: Motion(upright(len(image)), see(image).expression))
+    still = alarms.measure(model)
+    assert 0 < still["missed_percent"] == still["missed_rigid_percent"] < 0.5
+    with torch.no_grad():
+        model.warp_driver.to_offsets.weight.normal_(std=0.2)
+    bent = alarms.measure(model)
+    assert bent["missed_rigid_percent"] == still["missed_rigid_percent"]
+    assert bent["missed_percent"] > 2 * bent["missed_rigid_percent"]
+    assert any("Warps mislead" in sentence for sentence in alarms.ringing(bent, 10))
+    assert not any("Warps mislead" in sentence for sentence in alarms.ringing(still, 10))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.needs[0])

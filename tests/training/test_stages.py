@@ -11,8 +11,10 @@ from runs import Repeated, logged, make_stage, make_trainer, read_state
 
 from megaportraits.checkpoint import read_model
 from megaportraits.config import MODEL_PRESETS
+from megaportraits.data.keypoints import INNER_LIPS, KEYPOINTS, OUTER_LIPS
 from megaportraits.errors import UserError
 from megaportraits.losses.contrastive import cycle_loss
+from megaportraits.losses.correspondence import correspondence_loss
 from megaportraits.models.blocks import folded_state
 from megaportraits.tensors import Pair
 from megaportraits.training import base, pose
@@ -281,6 +283,44 @@ def test_the_offset_penalty_reaches_the_driver_warp(base_config):
     assert weight == 1
     assert raw > 0
     assert {"warps", "embedding", "expression"} <= reach(stage, raw)
+
+
+def test_correspondence_reaches_what_makes_the_warps_and_nothing_else(base_config):
+    stage = make_stage(replace(base_config, weights=replace(base_config.weights, correspondence=1.0)))
+    with torch.no_grad():
+        for warp in (stage.generator.warp_source, stage.generator.warp_driver):
+            warp.to_offsets.weight.normal_(std=0.02)
+    raw, weight = stage.generator_terms(first_batch(stage), step=0)["correspondence"]
+    assert weight == 1
+    assert reach(stage, raw) == {"warps", "embedding", "expression", "descriptor"}
+
+
+def test_rigid_warps_with_the_true_poses_miss_what_the_mouth_does_only(base_config, monkeypatch):
+    """The drawn heads move their lower lips and nothing else; warps that are bent miss everything."""
+    stage = make_stage(replace(base_config, weights=replace(base_config.weights, correspondence=1.0)))
+    batch, seen = first_batch(stage), []
+    monkeypatch.setattr(
+        base, "correspondence_loss", lambda *points: seen.append(points) or correspondence_loss(*points)
+    )
+    true = stage._motion
+    monkeypatch.setattr(stage, "_motion", lambda view: replace(true(view), pose=view.pose))
+    stage.generator_terms(batch, step=0)
+    lips = {*OUTER_LIPS[1:10], *INNER_LIPS[1:10]}
+    still = [position for position, number in enumerate(KEYPOINTS) if number not in lips]
+    (found, wanted), *_ = seen
+    miss = (found - wanted).abs()
+    assert miss[:, still].max() < 1e-4
+    assert miss.max() > 0.01
+
+
+def test_unknown_depth_leaves_correspondence_out(base_config):
+    stage = make_stage(replace(base_config, weights=replace(base_config.weights, correspondence=1.0)))
+    batch = first_batch(stage)
+    nowhere = replace(batch, driver=replace(batch.driver, depth=torch.full_like(batch.driver.depth, torch.nan)))
+    raw, _ = stage.generator_terms(nowhere, step=0)["correspondence"]
+    raw.backward()
+    assert raw == 0
+    assert all(p.grad is None or p.grad.isfinite().all() for p in stage.generator.parameters())
 
 
 def test_base_stage_without_a_pose_net_is_a_user_error(base_config):

@@ -34,6 +34,8 @@ class LossWeights:
     """L1 of the pictures (ours)."""
     parts: float = 0.0
     """L1 around mouth and eyes (ours)."""
+    correspondence: float = 0.0
+    """How far both warps together miss known landmarks in space (ours)."""
     offsets: float = 0.0
     """Mean square of the driver warp's offsets: none where the expression needs none (ours)."""
     matte: float = 5.0

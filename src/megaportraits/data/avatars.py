@@ -6,9 +6,7 @@ Paper: 3.3 (a set of chosen avatars, driven by anyone).
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
@@ -16,8 +14,8 @@ from torch.utils.data import Dataset
 
 from megaportraits import geometry
 from megaportraits.data import augment
-from megaportraits.data.clips import find_clips, read_info, read_truth
-from megaportraits.data.keypoints import KEYPOINTS
+from megaportraits.data.clips import find_clips
+from megaportraits.data.keypoints import in_space
 from megaportraits.data.pairs import FrameStore, sample_generator
 from megaportraits.errors import UserError
 from megaportraits.tensors import HeadPose
@@ -63,21 +61,8 @@ def read_avatars(folders: Sequence[str], size_px: int, first: Sequence[str] = ()
     clips = [by_name[name] for name in names]
     store = FrameStore(clips, size_px, cache_gb=0.5)
     frames = [store.frame(i, 0) for i in range(len(clips))]
-    points = torch.stack([_head_points(clip, frame.pose) for clip, frame in zip(clips, frames, strict=True)])
-    return Avatars(names, torch.cat([f.rgb for f in frames]), torch.cat([f.matte for f in frames]), points)
-
-
-def _head_points(clip: Path, pose: HeadPose) -> Float[Tensor, "K 3"]:
-    """Keypoints of a clip's first frame in head coordinates."""
-    truth, ids = read_truth(clip), read_info(clip).landmark_ids
-    points = torch.full((1, len(KEYPOINTS), 3), torch.nan)
-    if truth.landmarks_3d is None:
-        return points[0]
-    row = {number: i for i, number in enumerate(ids)}
-    known = [k for k, number in enumerate(KEYPOINTS) if number in row]
-    rows = [row[KEYPOINTS[k]] for k in known]
-    points[0, known] = torch.from_numpy(np.ascontiguousarray(truth.landmarks_3d[0, rows], np.float32))
-    return geometry.apply_matrix(geometry.theta(pose), points)[0]
+    points = [geometry.apply_matrix(geometry.theta(f.pose), in_space(f.keypoints, f.depth)) for f in frames]
+    return Avatars(names, torch.cat([f.rgb for f in frames]), torch.cat([f.matte for f in frames]), torch.cat(points))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from megaportraits.data.clips import Truth
 from megaportraits.geometry import FACE_OVAL
 
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
@@ -29,13 +30,20 @@ def positions(landmark_ids: Sequence[int]) -> list[int]:
     return [KEYPOINTS.index(number) for number in landmark_ids]
 
 
-def select(landmarks: Float[np.ndarray, "T L 2"], landmark_ids: Sequence[int]) -> Float[np.ndarray, "T K 2"]:
+def select(landmarks: Float[np.ndarray, "T L n"], landmark_ids: Sequence[int]) -> Float[np.ndarray, "T K n"]:
     """The keypoints among landmarks with the given MediaPipe numbers; unknown ones are NaN."""
     row = {number: i for i, number in enumerate(landmark_ids)}
-    chosen = np.full((len(landmarks), len(KEYPOINTS), 2), np.nan, np.float32)
+    chosen = np.full((len(landmarks), len(KEYPOINTS), landmarks.shape[-1]), np.nan, np.float32)
     known = [k for k, number in enumerate(KEYPOINTS) if number in row]
     chosen[:, known] = landmarks[:, [row[KEYPOINTS[k]] for k in known]]
     return chosen
+
+
+def depth(truth: Truth, landmark_ids: Sequence[int]) -> Float[np.ndarray, "T K"]:
+    """z of the keypoints in crop coordinates, relative to the head's origin; unknown ones are NaN."""
+    if truth.landmarks_3d is None:
+        return np.full((len(truth.scale), len(KEYPOINTS)), np.nan, np.float32)
+    return select(truth.landmarks_3d[..., 2:], landmark_ids)[..., 0]
 
 
 def _mirrored() -> list[int]:
@@ -54,3 +62,13 @@ def flip(keypoints: Float[Tensor, "B K n"]) -> Float[Tensor, "B K n"]:
     """The keypoints of the mirrored picture; x stands first."""
     x, rest = keypoints[:, _MIRRORED].split([1, keypoints.shape[-1] - 1], -1)
     return torch.cat([-x, rest], -1)
+
+
+def flip_depth(depth: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """Their depth in the mirrored picture."""
+    return depth[:, _MIRRORED]
+
+
+def in_space(keypoints: Float[Tensor, "B K 2"], depth: Float[Tensor, "B K"]) -> Float[Tensor, "B K 3"]:
+    """Keypoints with their depth as points of the crop."""
+    return torch.cat([keypoints, depth[..., None]], -1)

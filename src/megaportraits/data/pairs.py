@@ -31,6 +31,7 @@ class Footage:
     pose: HeadPose
     """True poses of the T frames."""
     keypoints: Float[Tensor, "T K 2"]
+    depth: Float[Tensor, "T K"]
 
     @property
     def nbytes(self) -> int:
@@ -45,6 +46,7 @@ class Frame:
     matte: Float[Tensor, "1 1 S S"]
     pose: HeadPose
     keypoints: Float[Tensor, "1 K 2"]
+    depth: Float[Tensor, "1 K"]
 
     def flipped(self) -> "Frame":
         return Frame(
@@ -52,6 +54,7 @@ class Frame:
             augment.flip(self.matte),
             augment.flip_pose(self.pose),
             keypoints.flip(self.keypoints),
+            keypoints.flip_depth(self.depth),
         )
 
 
@@ -94,18 +97,20 @@ class FrameStore:
         footage, rows = self[clip], slice(number, number + 1)
         pose = HeadPose(footage.pose.rotation[rows], footage.pose.scale[rows], footage.pose.translation[rows])
         rgb = torch.from_numpy(footage.rgb[rows]).permute(0, 3, 1, 2).float() / 255
-        return Frame(rgb, torch.from_numpy(footage.matte[rows])[:, None].float() / 255, pose, footage.keypoints[rows])
+        matte = torch.from_numpy(footage.matte[rows])[:, None].float() / 255
+        return Frame(rgb, matte, pose, footage.keypoints[rows], footage.depth[rows])
 
     def _decode(self, path: Path) -> Footage:
         truth, info = read_truth(path), read_info(path)
         pose = HeadPose(*(torch.from_numpy(a) for a in (truth.rotation, truth.scale, truth.translation)))
         points = torch.from_numpy(keypoints.select(truth.landmarks, info.landmark_ids))
+        depth = torch.from_numpy(keypoints.depth(truth, info.landmark_ids))
         if len(truth.scale) > LONG:
             rgb, matte = (LongFilm(path, name, len(truth.scale), self.size_px, info.fps) for name in ("rgb", "matte"))
-            return Footage(rgb, matte, pose, points)
+            return Footage(rgb, matte, pose, points, depth)
         clip = read_clip(path)
         rgb, matte = (np.stack([resized(f, self.size_px) for f in frames]) for frames in (clip.rgb, clip.matte))
-        return Footage(rgb, matte, pose, points)
+        return Footage(rgb, matte, pose, points, depth)
 
 
 def _performed(clip: Path) -> Hashable:
@@ -191,7 +196,7 @@ class PairDataset(Dataset):
         motion_input = augment.degrade_shape(motion_input, generator, settings.shape_sigma, settings.shape_cells)
         motion_input = augment.colour_jitter(motion_input, generator, settings.severe_jitter, settings.grey)
         motion_input = self.domain.film(motion_input, camera)
-        return View(shown.rgb, shown.matte, motion_input, shown.pose, shown.keypoints)
+        return View(shown.rgb, shown.matte, motion_input, shown.pose, shown.keypoints, shown.depth)
 
     def _dressed(self, frame: Frame, shared: "_Shared", look: domain.Look) -> Frame:
         """What all frames of a pair have in common: flip, glasses, mild colours."""

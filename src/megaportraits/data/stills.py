@@ -77,4 +77,5 @@ class StillPairs(PairDataset):
             torch.cat([still.rgb, still.matte], 1), still.pose, generator, _SHIFT, _ZOOM, _ROLL_DEG
         )
         keypoints = moved_keypoints(still.keypoints, still.pose, pose)
-        return replace(still, rgb=moved[:, :3], matte=moved[:, 3:], pose=pose, keypoints=keypoints)
+        depth = still.depth * (pose.scale / still.pose.scale)[:, None]
+        return replace(still, rgb=moved[:, :3], matte=moved[:, 3:], pose=pose, keypoints=keypoints, depth=depth)

@@ -50,20 +50,23 @@ class BaseModel(Network):
     def canonical(self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], motion: Motion) -> Canonical:
         """G_3D(w_s-> o v_s) and e_s: the source without its motion (inner part of Eq. 1)."""
         appearance = self.appearance(image, matte)
-        return Canonical(self.g3d(self._to_canonical(appearance, motion)), appearance.descriptor)
+        return self.to_canonical(appearance, motion, self.source_offsets(appearance.descriptor, motion))
 
-    def _to_canonical(self, appearance: Appearance, motion: Motion) -> Float[Tensor, "B C D H W"]:
-        """w_s-> o v_s."""
+    def to_canonical(
+        self, appearance: Appearance, motion: Motion, offsets: Float[Tensor, "B 3 d h w"] | None
+    ) -> Canonical:
+        """G_3D(w_s-> o v_s) and e_s, from what E_app made and the `source_offsets`."""
+        volume = appearance.volume
+        if offsets is not None:
+            grid = geometry.compose_source_grid(motion.pose, offsets, volume.shape[2:])
+            volume = geometry.sample(volume, grid)
+        return Canonical(self.g3d(volume), appearance.descriptor)
+
+    def source_offsets(self, descriptor: Float[Tensor, "B E 4 4"], motion: Motion) -> Float[Tensor, "B 3 d h w"] | None:
+        """The expression part of w_s->; none without `warp_source`."""
         if self.warp_source is None:
-            return appearance.volume
-        offsets = self.source_offsets(appearance, motion)
-        grid = geometry.compose_source_grid(motion.pose, offsets, appearance.volume.shape[2:])
-        return geometry.sample(appearance.volume, grid)
-
-    def source_offsets(self, appearance: Appearance, motion: Motion) -> Float[Tensor, "B 3 d h w"]:
-        """The expression part of w_s->; there is none without `warp_source`."""
-        assert self.warp_source is not None
-        return self.warp_source(self.embedding(motion.expression, appearance.descriptor))
+            return None
+        return self.warp_source(self.embedding(motion.expression, descriptor))
 
     def driver_offsets(self, canonical: Canonical, motion: Motion) -> Float[Tensor, "B 3 d h w"]:
         """The expression part of w_->d."""

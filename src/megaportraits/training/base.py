@@ -20,9 +20,11 @@ from tqdm import tqdm
 from megaportraits import geometry
 from megaportraits.checkpoint import read_model
 from megaportraits.config import DISCRIMINATOR_PRESETS, BaseTraining, preset
+from megaportraits.data.keypoints import in_space
 from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
 from megaportraits.losses.contrastive import cycle_loss
+from megaportraits.losses.correspondence import correspondence_loss
 from megaportraits.losses.feature_matching import feature_matching_loss
 from megaportraits.losses.parts import parts_loss
 from megaportraits.models.base import BaseModel
@@ -45,6 +47,9 @@ class _Pass:
     source_motion: Motion
     driver_motion: Motion
     offsets: Float[Tensor, "N 3 d h w"]
+    """Of w_->d."""
+    source_offsets: Float[Tensor, "B 3 d h w"] | None
+    """Of w_s->."""
     prediction: Prediction
     painted: Float[Tensor, "N 3 H W"]
     wanted: Float[Tensor, "N 3 H W"]
@@ -116,6 +121,8 @@ class BaseStage:
             terms["parts"] = (parts_loss(done.painted, done.wanted, pair.driver.keypoints), weights.parts)
         if weights.offsets > 0:
             terms["offsets"] = (done.offsets.square().mean(), weights.offsets)
+        if weights.correspondence > 0:
+            terms["correspondence"] = (self._correspondence(done, pair), weights.correspondence)
         if done.prediction.matte is not None and weights.matte > 0:
             terms["matte"] = (F.l1_loss(done.prediction.matte, pair.driver.matte), weights.matte)
         if self.discriminator is not None:
@@ -145,13 +152,26 @@ class BaseStage:
     def _self_driving(self, pair: Pair) -> _Pass:
         source, driver, foreground = pair.source, pair.driver, self.config.foreground
         source_motion, driver_motion = self._motion(source), self._motion(driver)
-        canonical = self.generator.canonical(source.rgb, self._shown(source), source_motion)
+        appearance = self.generator.appearance(source.rgb, self._shown(source))
+        source_offsets = self.generator.source_offsets(appearance.descriptor, source_motion)
+        canonical = self.generator.to_canonical(appearance, source_motion, source_offsets)
         several = canonical.repeat(self.config.drivers_per_source)
         offsets = self.generator.driver_offsets(several, driver_motion)
         prediction = self.generator.render(several, driver_motion, offsets)
         wanted = driver.rgb if foreground == "all" else over_grey(driver.rgb, driver.matte)
         painted = over_grey(prediction.rgb, driver.matte) if foreground == "masked" else prediction.rgb
-        return _Pass(canonical, source_motion, driver_motion, offsets, prediction, painted, wanted)
+        return _Pass(canonical, source_motion, driver_motion, offsets, source_offsets, prediction, painted, wanted)
+
+    def _correspondence(self, done: _Pass, pair: Pair) -> Tensor:
+        """The driver's landmarks, taken to the source by both warps, against the source's own."""
+        driver, source = (in_space(view.keypoints, view.depth) for view in (pair.driver, pair.source))
+        known = driver.isfinite().all(-1, keepdim=True)
+        points = torch.where(known, driver, 0.0)
+        found = geometry.driver_to_source(
+            done.driver_motion.pose, done.offsets, done.source_motion.pose, done.source_offsets, points
+        )
+        wanted = source.repeat_interleave(self.config.drivers_per_source, 0)
+        return correspondence_loss(found, torch.where(known, wanted, torch.nan))
 
     def _cross_terms(self, done: _Pass, pair: Pair) -> Terms:
         weights, motion = self.config.weights, self._cross_motion(done.driver_motion, pair.sample)

@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
 from megaportraits import geometry
+from megaportraits.data.keypoints import in_space
 from megaportraits.metrics import masked_mean, psnr_db
 from megaportraits.models.base import BaseModel
 from megaportraits.tensors import Canonical, HeadPose, Motion, Prediction, stack
@@ -190,9 +191,28 @@ def collapse(take: Take) -> dict[str, float]:
         "offset_driver": float(offsets.float().abs().mean()),
         "offset_face_voxels": float(moved_in_face(offsets.float())),
     }
-    if isinstance(take.model, BaseModel) and take.model.warp_source is not None:
-        embedding = take.model.embedding(take.source.expression, take.canonical.descriptor)
-        values["offset_source"] = float(take.model.warp_source(embedding).float().abs().mean())
+    if isinstance(take.model, BaseModel):
+        source_offsets = take.model.source_offsets(take.canonical.descriptor, take.source)
+        if source_offsets is not None:
+            values["offset_source"] = float(source_offsets.float().abs().mean())
+        values |= missed(take, offsets, source_offsets)
+    return values
+
+
+def missed(
+    take: Take, offsets: Float[Tensor, "GT 3 d h w"], source_offsets: Float[Tensor, "G 3 d h w"] | None
+) -> dict[str, float]:
+    """How far the warps, with and without their offsets, miss known landmarks, in percent of the picture's side."""
+    answers, source = (in_space(shots.keypoints, shots.depth) for shots in (take.scenes.answers, take.scenes.source))
+    wanted = source.repeat_interleave(take.scenes.frames, 0)
+    known = (answers.isfinite() & wanted.isfinite()).all(-1)
+    if not known.any():
+        return {}
+    points, values = torch.where(known[..., None], answers, 0.0), {}
+    for name, size in (("missed_percent", 1.0), ("missed_rigid_percent", 0.0)):
+        of_source = None if source_offsets is None else size * source_offsets
+        found = geometry.driver_to_source(take.answer.pose, size * offsets, take.source.pose, of_source, points)
+        values[name] = 50 * float((found - wanted)[known][:, :2].norm(dim=-1).mean())
     return values
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from megaportraits.config import AlarmConfig
 from megaportraits.data.clips import read_info, read_truth
 from megaportraits.data.pairs import FrameStore
-from megaportraits.tensors import HeadPose, over_grey, stack
+from megaportraits.tensors import HeadPose, mapped, over_grey, stack
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Shots:
     matte8: UInt8[Tensor, "N 1 S S"]
     pose: HeadPose
     keypoints: Float[Tensor, "N K 2"]
+    depth: Float[Tensor, "N K"]
 
     def __len__(self) -> int:
         return len(self.rgb8)
@@ -44,11 +45,10 @@ class Shots:
 
     def at(self, rows: slice | list[int]) -> "Shots":
         pose = HeadPose(self.pose.rotation[rows], self.pose.scale[rows], self.pose.translation[rows])
-        return Shots(self.rgb8[rows], self.matte8[rows], pose, self.keypoints[rows])
+        return Shots(self.rgb8[rows], self.matte8[rows], pose, self.keypoints[rows], self.depth[rows])
 
     def to(self, device: torch.device) -> "Shots":
-        pose = HeadPose(*(t.to(device) for t in (self.pose.rotation, self.pose.scale, self.pose.translation)))
-        return Shots(self.rgb8.to(device), self.matte8.to(device), pose, self.keypoints.to(device))
+        return mapped(self, lambda tensor: tensor.to(device))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ def take(store: FrameStore, clip: int, numbers: Sequence[int]) -> Shots:
     footage, rows = store[clip], list(numbers)
     pose = HeadPose(footage.pose.rotation[rows], footage.pose.scale[rows], footage.pose.translation[rows])
     rgb, matte = torch.from_numpy(footage.rgb[rows]), torch.from_numpy(footage.matte[rows])
-    return Shots(rgb.permute(0, 3, 1, 2).contiguous(), matte[:, None], pose, footage.keypoints[rows])
+    return Shots(
+        rgb.permute(0, 3, 1, 2).contiguous(), matte[:, None], pose, footage.keypoints[rows], footage.depth[rows]
+    )
 
 
 def choose_scenes(store: FrameStore, config: AlarmConfig) -> Scenes:

@@ -39,6 +39,12 @@ RULES = (
         "offsets (weights.offsets).",
     ),
     Rule(
+        ("missed_percent", "missed_rigid_percent"),
+        lambda bent, rigid: bent > rigid,
+        "Warps mislead: they miss known landmarks by {missed_percent:.2f} % of the picture's side, without their "
+        "offsets by {missed_rigid_percent:.2f} %; tell them where to read (weights.correspondence).",
+    ),
+    Rule(
         ("leak_ratio",),
         lambda ratio: ratio > 0.25,
         "Leakage: the driver's look changes the result {leak_ratio:.2f} times as much as its motion does (0.25 at "
