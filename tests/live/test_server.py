@@ -116,6 +116,8 @@ def test_nonsense_is_answered_and_survived(client, camera, sent, said):
     with client.websocket_connect("ws://localhost/socket") as socket:
         socket.send_bytes(sent) if isinstance(sent, bytes) else socket.send_text(sent)
         assert said in json.loads(socket.receive_text())["problem"]
+        if isinstance(sent, bytes):
+            assert socket.receive_bytes() == sent[:8], "the page counts the pictures that wait for an answer"
         socket.send_bytes(stamped(5.0, camera[0]))
         assert len(socket.receive_bytes()) > 8
 

@@ -11,8 +11,8 @@
 
 A binary message of the page is 8 bytes (float64, little endian, the page's clock in milliseconds) and the camera's
 picture as JPEG; the answer is the same 8 bytes and the avatar's picture, or nothing more where no face is seen. Only
-the newest picture is computed. Texts are JSON: wishes (`session.py`), and as answers `{"recorded": NAME}` and
-`{"problem": SENTENCE}`. Pages of other origins are refused.
+the newest picture is computed; those that it overtook get no answer. Texts are JSON: wishes (`session.py`), and as
+answers `{"recorded": NAME}` and `{"problem": SENTENCE}`. Pages of other origins are refused.
 """
 
 import asyncio
@@ -221,13 +221,13 @@ async def _paint(socket: WebSocket, session: Session, newest: Newest[bytes], wor
     loop = asyncio.get_running_loop()
     while True:
         message = await newest.get()
+        stamp, jpeg = message[: _STAMP.size], message[_STAMP.size :]
+        picture = None
         try:
-            stamp, jpeg = message[: _STAMP.size], message[_STAMP.size :]
             picture = await loop.run_in_executor(worker, session.frame, jpeg, _seconds(stamp))
         except UserError as error:
             await socket.send_json({"problem": str(error)})
-        else:
-            await socket.send_bytes(stamp + (picture or b""))
+        await socket.send_bytes(stamp + (picture or b""))
 
 
 def _seconds(stamp: bytes) -> float:

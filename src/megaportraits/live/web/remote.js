@@ -10,23 +10,24 @@ export async function openRemote(facts, page) {
     socket.onerror = () => failed(new Error("The server does not answer"));
   });
   const seen = new OffscreenCanvas(1, 1);
-  let waiting = 0, lost = false, closing = false;
+  let waiting = [], lost = false, closing = false;  // when the pictures that have no answer yet were sent
   socket.onclose = () => { lost = !closing; };
   socket.onmessage = async ({ data }) => {
     if (typeof data === "string") {
       const { recorded, problem } = JSON.parse(data);
       if (recorded) page.saved(`/recordings/${recorded}`, recorded);
-      if (problem) { waiting = Math.max(0, waiting - 1); page.problem(problem); }
+      if (problem) page.problem(problem);
       return;
     }
-    waiting = Math.max(0, waiting - 1);
     const sent = new DataView(data).getFloat64(0, true), jpeg = data.slice(8);
+    waiting = waiting.filter((time) => time > sent);  // earlier ones were dropped
     page.show(jpeg.byteLength ? await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })) : null, sent);
   };
   const tell = (wish) => { if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(wish)); };
 
   async function send(video) {
     const sent = performance.now();
+    waiting.push(sent);
     Object.assign(seen, { width: video.videoWidth, height: video.videoHeight });
     seen.getContext("2d").drawImage(video, 0, 0);
     const jpeg = await (await seen.convertToBlob({ type: "image/jpeg", quality: QUALITY })).arrayBuffer();
@@ -42,8 +43,7 @@ export async function openRemote(facts, page) {
     record: (on) => tell({ record: on }),
     async paint(video) {
       if (lost) throw new Error("The server has gone");
-      if (waiting >= IN_FLIGHT) return;
-      waiting += 1;
+      if (waiting.length >= IN_FLIGHT) return;
       await send(video);
     },
     close() { closing = true; setTimeout(() => socket.close(), 500); },
