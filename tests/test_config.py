@@ -33,7 +33,9 @@ def test_json_round_trip(config):
 def test_unknown_fields_are_refused_at_any_depth_with_the_known_ones():
     with pytest.raises(UserError, match=r"ModelConfig has no field size; known fields: .*size_px"):
         from_dict(ModelConfig, {"size": 512})
-    with pytest.raises(UserError, match="LossWeights has no field cos; known fields: adversarial, cycle"):
+    with pytest.raises(
+        UserError, match="LossWeights has no field cos; known fields: adversarial, correspondence, cycle"
+    ):
         from_dict(BaseTraining, {"output": "run", "weights": {"cos": 1.0}})
 
 

@@ -81,8 +81,8 @@ def test_clips_that_served_enough_are_replaced(store):
     dataset = PairDataset(store, AugmentConfig(acted_by_another=0.5), 1, 0, 10_000)
     samples = iter(range(10_000))
     until(lambda: dataset[next(samples)] and not first & {clip.name for clip in store.clips})
+    until(lambda: store.report()["rendered_clips"] >= 6)  # a place is free before the clip that takes it is whole
     report = store.report()
-    assert report["rendered_clips"] >= 6
     assert report["rendered_frames_per_s"] > 0
     assert report["skipped_people"] == report["renderer_restarts"] == 0
     assert set(store.ring.progress().seconds) == {"identity", "motion", "shading", "encoding"}
