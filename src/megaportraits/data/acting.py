@@ -8,7 +8,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
@@ -73,11 +72,11 @@ def acting_of(clips: list[Path]) -> list[Acting]:
 def _canonical_keypoints(truth: Truth, clip: Path) -> Float[Tensor, "T K 3"]:
     if truth.landmarks_3d is None:
         raise UserError(f"{clip} has no three-dimensional landmarks; make it again, or leave it out")
-    rows = {number: row for row, number in enumerate(read_info(clip).landmark_ids)}
-    if not rows.keys() >= set(keypoints.KEYPOINTS):
-        raise UserError(f"{clip} has {len(rows)} landmarks, not all those of the face; make it again, or leave it out")
-    points = np.ascontiguousarray(truth.landmarks_3d[:, [rows[number] for number in keypoints.KEYPOINTS]])
-    return geometry.apply_matrix(torch.from_numpy(truth.theta), torch.from_numpy(points))
+    ids = read_info(clip).landmark_ids
+    if not set(ids) >= set(keypoints.KEYPOINTS):
+        raise UserError(f"{clip} has {len(ids)} landmarks, not all those of the face; make it again, or leave it out")
+    points = torch.from_numpy(keypoints.select(truth.landmarks_3d, ids))
+    return geometry.apply_matrix(torch.from_numpy(truth.theta), points)
 
 
 class ActingDataset(Dataset):
