@@ -32,23 +32,24 @@ def write_model(
     write_json(folder / "config.json", {"schema_version": SCHEMA_VERSION, "kind": kind, "model": config, **facts})
 
 
-def read_model(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read what `write_model` wrote.
+def read_model(path: str | Path, *kinds: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what `write_model` wrote, a model of one of these kinds.
 
     Raises:
         UserError: the folder or a file is missing or damaged, or holds another kind of model.
     """
-    return read_facts(path, kind), read_tensors(Path(path) / "model.safetensors")
+    return read_facts(path, *kinds), read_tensors(Path(path) / "model.safetensors")
 
 
-def read_facts(path: str | Path, kind: str) -> dict[str, Any]:
+def read_facts(path: str | Path, *kinds: str) -> dict[str, Any]:
     """The `config.json` of what `write_model` wrote: sizes in `model`, and facts. Raises as `read_model`."""
     folder = Path(path)
     if not (folder / "model.safetensors").is_file() or not (folder / "config.json").is_file():
         raise UserError(f"no checkpoint in {folder}: give a folder that holds model.safetensors and config.json")
     config = read_json(folder / "config.json")
-    if config.get("kind") != kind:
-        raise UserError(f"{folder} holds a '{config.get('kind')}' model, but a '{kind}' model was wanted")
+    if config.get("kind") not in kinds:
+        wanted = " or ".join(f"'{kind}'" for kind in kinds)
+        raise UserError(f"{folder} holds a '{config.get('kind')}' model, but a {wanted} model was wanted")
     if not isinstance(config.get("model"), dict):
         raise UserError(f"{folder}/config.json names no model sizes; restore it from a backup or write it again")
     if config.get("schema_version") != SCHEMA_VERSION:

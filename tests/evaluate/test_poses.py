@@ -8,12 +8,10 @@ import pytest
 import torch
 
 from megaportraits import geometry
-from megaportraits.checkpoint import write_model
-from megaportraits.config import preset, to_dict
+from megaportraits.config import preset
 from megaportraits.errors import UserError
 from megaportraits.evaluate.pose_report import FIT, NET, PoseErrors, agreement_table, pose_report, truth_table
-from megaportraits.evaluate.poses import FsaNet, load_pose_net, procrustes_rotation
-from megaportraits.models.base import BaseModel
+from megaportraits.evaluate.poses import FsaNet, procrustes_rotation
 from megaportraits.models.motion_encoder import HeadPoseNet
 
 
@@ -24,17 +22,6 @@ def test_fit_finds_the_rotation_of_a_moved_head(poses):
     found = torch.from_numpy(procrustes_rotation(extra)).float()
     assert geometry.rotation_error_deg(found, poses.rotation).max() < 0.1
     torch.testing.assert_close(torch.linalg.det(found), torch.ones(4))
-
-
-def test_pose_net_is_read_from_both_kinds_of_checkpoint(random_weights, tmp_path, generator):
-    net = BaseModel.load(random_weights).motion_encoder.pose
-    write_model(tmp_path / "pose", "pose", to_dict(preset("tiny").motion), net.state_dict(), {})
-    picture = torch.rand(1, 3, 64, 64, generator=generator)
-    wanted = net(picture).rotation
-    for folder in (random_weights, tmp_path / "pose"):
-        torch.testing.assert_close(load_pose_net(folder)(picture).rotation, wanted)
-    with pytest.raises(UserError, match="no checkpoint"):
-        load_pose_net(tmp_path)
 
 
 def test_errors_stand_in_their_bin():
@@ -75,7 +62,7 @@ class Straight(HeadPoseNet):
 
 
 def test_report_on_clips(crossed_clips, monkeypatch, capsys):
-    monkeypatch.setattr("megaportraits.evaluate.pose_report.load_pose_net", lambda folder: Straight())
+    monkeypatch.setattr(HeadPoseNet, "load", lambda folder: Straight())
     pose_report(crossed_clips)
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if line.startswith("| all "))

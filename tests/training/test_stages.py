@@ -16,8 +16,9 @@ from megaportraits.errors import UserError
 from megaportraits.losses.contrastive import cycle_loss
 from megaportraits.losses.correspondence import correspondence_loss
 from megaportraits.models.blocks import folded_state
+from megaportraits.models.motion_encoder import HeadPoseNet
 from megaportraits.tensors import Pair
-from megaportraits.training import base, pose
+from megaportraits.training import base
 
 
 def one_batch(stage) -> None:
@@ -243,10 +244,14 @@ def test_a_warm_restart_takes_weights_but_not_the_step(base_config, pose_config,
     for kind, network in (("generator", restarted.generator), ("discriminator", restarted.discriminator)):
         for name, tensor in network.state_dict().items():
             assert torch.equal(tensor, state[f"{kind}/{name}"]), name
-    pose.train_pose(replace(pose_config, loop=replace(pose_config.loop, steps=1)))
-    first = Path(pose_config.output) / "step-1"
-    again = make_stage(replace(pose_config, start_from=str(first)))
-    assert torch.equal(again.generator.head.weight, read_state(first)["generator/head.weight"])
+
+
+def test_the_pose_net_goes_on_from_weights_for_use(base_config, pose_net, pose_config):
+    """Its own or those in a base model."""
+    wanted = HeadPoseNet.load(pose_net).state_dict()
+    for known in (pose_net, make_trainer(base_config).run()):
+        again = make_stage(replace(pose_config, start_from=str(known))).generator.state_dict()
+        assert all(torch.equal(tensor, wanted[name]) for name, tensor in again.items())
 
 
 @pytest.mark.parametrize("spectral", [False, True])

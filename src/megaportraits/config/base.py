@@ -106,7 +106,7 @@ class BaseTraining:
     source_warp: bool = True
     """Use w_s->; false is the paper's ablation (B.4)."""
     pose: str = ""
-    """Checkpoint folder of `train pose`: its head pose net is used, frozen, also instead of --start-from's."""
+    """Checkpoint of `train pose` or of a base model: its head pose net is used, frozen, instead of --start-from's."""
     expression: str = ""
     """Checkpoint folder of `train expression`: the expression net starts from it, also instead of --start-from's."""
     expression_frozen: bool = False

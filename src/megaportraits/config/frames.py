@@ -19,7 +19,7 @@ class PoseTraining:
     preset: PresetName = "small"
     """Sizes of the networks."""
     start_from: str = ""
-    """Warm restart: training checkpoint of an earlier leg."""
+    """Warm restart: checkpoint of an earlier run, or a base model, whose head pose net goes on."""
     batch: int = 32
     """Frames in a batch."""
     shift: float = 0.15

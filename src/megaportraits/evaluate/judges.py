@@ -17,7 +17,6 @@ from megaportraits.evaluate.face_reader import FaceReader
 from megaportraits.evaluate.frames import LANDMARKS, Frames
 from megaportraits.evaluate.judging import Columns, Judge, Pictures
 from megaportraits.evaluate.networks import OnDevice
-from megaportraits.evaluate.poses import load_pose_net
 from megaportraits.evaluate.protocols import Sample
 from megaportraits.evaluate.steadiness import WarpJudge, answer, flicker
 from megaportraits.geometry import rotation_error_deg
@@ -43,7 +42,7 @@ def open_judges(
     Raises:
         UserError: a network cannot be read.
     """
-    pose_net = load_pose_net(config.pose_net) if config.pose_net else own_pose_net
+    pose_net = HeadPoseNet.load(config.pose_net) if config.pose_net else own_pose_net
     device = next(own_pose_net.parameters()).device
     judges: list[Judge] = [PoseJudge(pose_net)]
     if config.step == 1:

@@ -18,7 +18,7 @@ from megaportraits.data.faces import FaceTracker
 from megaportraits.data.track import video_square
 from megaportraits.data.video import read_frames
 from megaportraits.evaluate.frames import spread
-from megaportraits.evaluate.poses import FsaNet, load_pose_net, procrustes_rotation
+from megaportraits.evaluate.poses import FsaNet, procrustes_rotation
 from megaportraits.evaluate.protocols import find_videos
 from megaportraits.metrics import axis_errors_deg, mean_difference_without_offset, pooled_pearson
 from megaportraits.models.motion_encoder import HeadPoseNet
@@ -66,7 +66,7 @@ def pose_report(
         frames: frames of each video at most.
     """
     leave_a_core()
-    net = load_pose_net(weights or shipped_weights())
+    net = HeadPoseNet.load(weights or shipped_weights())
     clips = find_clips([data], None if split == "all" else split)
     print(f"## Rendered heads, {len(clips)} clips\n\n{truth_table(errors_on_clips(net, clips))}", end="")
     if videos is not None:

@@ -4,7 +4,6 @@ All give rotations or angles by the conventions of `geometry.py`.
 """
 
 import importlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from megaportraits import geometry
-from megaportraits.checkpoint import read_model
-from megaportraits.config import MotionConfig, from_dict
 from megaportraits.data.crop import SquareCrop
 from megaportraits.errors import UserError
-from megaportraits.models.base import BaseModel
-from megaportraits.models.motion_encoder import HeadPoseNet
-from megaportraits.models.network import checked_load
 
 _FSANET_PX = 64
 _FSANET_SQUARE = 1.6
@@ -28,27 +22,6 @@ with the fit to landmarks on real videos."""
 _FSANET_SIGNS = (-1.0, 1.0, 1.0)
 """Of (yaw, pitch, roll). FSA-Net's yaw is positive to the picture's left: on 13 real videos its own numbers correlate
 with the fit to landmarks by -0.97, +0.78 and +0.96."""
-
-
-def load_pose_net(folder: str | Path) -> HeadPoseNet:
-    """The head pose net of a base model or of a checkpoint of `megaportraits train pose`, for use.
-
-    Raises:
-        UserError: no checkpoint there, or one of another kind.
-    """
-    if _kind(Path(folder)) != "pose":
-        return BaseModel.load(folder).motion_encoder.pose
-    config, tensors = read_model(folder, kind="pose")
-    network = HeadPoseNet(from_dict(MotionConfig, config["model"]))
-    checked_load(network, tensors, folder)
-    return network.eval().requires_grad_(False)
-
-
-def _kind(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / "config.json").read_text()).get("kind"))
-    except (OSError, ValueError, AttributeError):
-        return ""  # reading the checkpoint says what is wrong
 
 
 def procrustes_rotation(landmarks: Float[np.ndarray, "T L 3"]) -> Float[np.ndarray, "T 3 3"]:

@@ -4,14 +4,18 @@ Paper: 3.1, A.1. Choices (docs/paper.md): the pose net sees the whole crop; the 
 found by the pose's 2D similarity; the scale is part of the pose; t_z = 0.
 """
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from megaportraits import geometry
-from megaportraits.config import MotionConfig
+from megaportraits.checkpoint import read_model
+from megaportraits.config import MotionConfig, from_dict
 from megaportraits.models.appearance_encoder import imagenet_normalise
+from megaportraits.models.network import checked_load
 from megaportraits.models.resnet import ResNetTrunk
 from megaportraits.tensors import HeadPose, Motion
 
@@ -20,8 +24,27 @@ def _shrink(image: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S 
     return F.interpolate(image, size=(size, size), mode="bilinear", antialias=True)
 
 
+_IN_BASE = "motion_encoder.pose."
+
+
 class HeadPoseNet(nn.Module):
     """Whole crop in [0, 1] -> head pose. Trained on rendered heads, then frozen."""
+
+    @staticmethod
+    def load(path: str | Path) -> "HeadPoseNet":
+        """Read a checkpoint of `megaportraits train pose`, or the head pose net of a base model, for use.
+
+        Raises:
+            UserError: no checkpoint there, another kind of model, or keys that do not match.
+        """
+        facts, tensors = read_model(path, "pose", "base")
+        sizes = facts["model"]
+        if facts["kind"] == "base":
+            sizes = sizes["motion"]
+            tensors = {key.removeprefix(_IN_BASE): value for key, value in tensors.items() if key.startswith(_IN_BASE)}
+        network = HeadPoseNet(from_dict(MotionConfig, sizes))
+        checked_load(network, tensors, path)
+        return network.eval().requires_grad_(False)
 
     def __init__(self, config: MotionConfig):
         super().__init__()

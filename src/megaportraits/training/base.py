@@ -29,6 +29,7 @@ from megaportraits.losses.feature_matching import feature_matching_loss
 from megaportraits.losses.parts import parts_loss
 from megaportraits.models.base import BaseModel
 from megaportraits.models.discriminator import Discriminator
+from megaportraits.models.motion_encoder import HeadPoseNet
 from megaportraits.models.network import checked_load
 from megaportraits.tensors import Canonical, HeadPose, Motion, Pair, Prediction, View, over_grey, stack
 from megaportraits.training.alarms import Alarms, check_folders
@@ -95,8 +96,8 @@ class BaseStage:
             start_generator(self.generator, config.start_from, "base", config.anew)
             start_discriminator(self.discriminator, config.start_from)
         if config.pose:
-            _, tensors = read_model(config.pose, "pose")
-            checked_load(self.generator.motion_encoder.pose, tensors, config.pose)
+            known = HeadPoseNet.load(config.pose).state_dict()
+            checked_load(self.generator.motion_encoder.pose, known, config.pose)
         if config.expression:
             _, tensors = read_model(config.expression, "expression")
             checked_load(self.generator.motion_encoder.expression, tensors, config.expression)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from megaportraits import geometry
-from megaportraits.checkpoint import read_tensors, write_model
+from megaportraits.checkpoint import write_model
 from megaportraits.config import PoseTraining, preset, to_dict
 from megaportraits.data.clips import find_clips
 from megaportraits.data.pairs import FrameStore, PoseDataset, collate_poses
@@ -32,8 +32,7 @@ class PoseStage(LoneStage):
         self.collate = collate_poses
         self.generator = HeadPoseNet(self.sizes)
         if config.start_from:
-            state = Path(config.start_from) / "state" / "generator.safetensors"
-            checked_load(self.generator, read_tensors(state), state)
+            checked_load(self.generator, HeadPoseNet.load(config.start_from).state_dict(), config.start_from)
         self.store = FrameStore(find_clips(config.data, "train"), self.sizes.input_px, config.cache_gb)
 
     def dataset(self, length: int) -> PoseDataset:
