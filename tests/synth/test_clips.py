@@ -1,9 +1,11 @@
 """The whole path: rendering clips, reading them back, resuming."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
+from mini_head import write_mini_head
 
 from megaportraits.data.clips import find_clips, read_clip
 from megaportraits.errors import UserError
@@ -45,6 +47,21 @@ def test_cross_driving_clips_are_named_after_identity_and_motion(mini_config):
     assert a.info.split == "held_out"
     assert a.info.frame_step_s == pytest.approx(14 / 25)
     np.testing.assert_array_equal(a.truth.controls, b.truth.controls)
+
+
+@pytest.mark.usefixtures("egl")
+def test_places_far_outside_of_a_texture_show_its_edge(mini_config, tmp_path):
+    """With an anisotropic filter a software renderer needed minutes for each such pixel."""
+    config = dataclasses.replace(mini_config, clips=1, frames=1, skin=2048)
+    pictures = []
+    for name, u in (("edge", "1.0"), ("far", r"\1e7")):
+        body = write_mini_head(tmp_path / name) / "3dobjs/base.obj"
+        body.write_text(re.sub(r"(?m)^vt (\S+)", f"vt {u}", body.read_text()))
+        out = tmp_path / f"of-{name}"
+        pictures.append(read_clip(synthesise(dataclasses.replace(config, assets=tmp_path / name, out=out))[0]))
+    edge, far = pictures
+    np.testing.assert_array_equal(edge.matte, far.matte)
+    assert np.abs(edge.rgb.astype(float) - far.rgb).mean() < 5
 
 
 def test_missing_egl_is_told_with_the_packages(monkeypatch):

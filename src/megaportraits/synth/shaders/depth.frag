@@ -6,6 +6,6 @@ in vec2 uv;
 out vec4 result;
 
 void main() {
-    if (cut_out && texture(colors, uv).a < 0.5) discard;
+    if (cut_out && texture(colors, clamp(uv, 0.0, 1.0)).a < 0.5) discard;
     result = vec4(1.0);
 }

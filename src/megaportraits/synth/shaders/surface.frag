@@ -50,6 +50,10 @@ struct Surface {
     float reflectance;
 };
 
+// Edge-on triangles give places far outside of the texture, through which software renderers with anisotropic filters
+// walk for minutes.
+vec4 texel_at(vec2 at) { return texture(colors, clamp(at, 0.0, 1.0)); }
+
 float hash(vec2 p) { return fract(sin(dot(p, vec2(127.1, 311.7)) + noise_seed) * 43758.5453); }
 
 float noise(vec2 p) {
@@ -85,8 +89,8 @@ Surface skin(vec3 albedo, float lip) {
 
 vec3 bumped(vec3 n, float height) {
     vec3 dx = dFdx(position), dy = dFdy(position);
-    float right = dot(texture(colors, uv + dFdx(uv)).rgb, vec3(0.333)) - height;
-    float up = dot(texture(colors, uv + dFdy(uv)).rgb, vec3(0.333)) - height;
+    float right = dot(texel_at(uv + dFdx(uv)).rgb, vec3(0.333)) - height;
+    float up = dot(texel_at(uv + dFdy(uv)).rgb, vec3(0.333)) - height;
     vec3 r1 = cross(dy, n), r2 = cross(n, dx);
     float area = dot(dx, r1);
     return normalize(abs(area) * n - 0.008 * sign(area) * (right * r1 + up * r2));
@@ -157,7 +161,7 @@ vec3 tone(vec3 color) {
 }
 
 void main() {
-    vec4 texel = texture(colors, uv);
+    vec4 texel = texel_at(uv);
     if (material == EYE && texel.a < 0.5) discard;  // the cornea's cap is clear: the iris behind it shines
     float alpha = 1.0;
     if (material >= BROW) {
