@@ -3,8 +3,8 @@
     python recipes/domain_effect.py --data CLIPS --held-out CLIPS --recorded CLIPS [--steps 500] [--variants on off ...]
         [--start-from CHECKPOINT] [--learning-rate 2e-3]
 
-Trains the head pose net of `live` from the same start on rendered clips: with every effect on, with one of them off each
-time, and with none. Prints, for each, the error on held-out rendered clips and the disagreement per axis with the
+Trains the head pose net of `live` from the same start on rendered clips: with every effect on, with one of them off
+each time, and with none. Prints, for each, the error on held-out rendered clips and the disagreement per axis with the
 landmark fit of recorded clips (`megaportraits prepare videos`), the mean offset of each clip removed. The start is
 random, or a checkpoint, which needs a smaller learning rate: then the differences are between nets that are good. One
 run of 500 steps on one core takes a few minutes; differences below the spread of seeds (`--seed`) mean nothing.

@@ -95,6 +95,16 @@ def test_the_teacher_shows_each_avatar_with_its_driver(config):
     assert motion.pose.rotation.shape == (2, 3, 3)
 
 
+def test_all_of_the_teacher_follows_the_batch(config):
+    """To another number type as to another device: nothing that is computed once stays behind."""
+    stage = DistillStage(config)
+    batch = first_batch(stage)
+    batch = replace(batch, driver=batch.driver.double(), seen=batch.seen.double())
+    stage.generator.double()
+    terms = stage.generator_terms(stage.to_device(batch, torch.device("cpu")), step=0)
+    assert {raw.dtype for raw, _ in terms.values()} == {torch.float64}
+
+
 def test_the_encoder_learns_to_tell_the_teachers_expression(config):
     """What reads z off the features is trained with the student, and no part of its weights for use."""
     weights = replace(PLAIN, reconstruction=0.0, matte=0.0, motion=1.0)
@@ -111,11 +121,11 @@ def test_the_encoder_learns_to_tell_the_teachers_expression(config):
 
 
 def test_keypoints_of_an_avatar_are_where_its_head_is(config, drawn_clips):
-    """Placed by the pose of the picture that they are of, they lie where its landmarks are."""
+    """Placed by the pose that the teacher sees in the picture they are of, they lie where its landmarks are."""
     stage = DistillStage(config)
     store, avatar = stage.store, torch.tensor([0])
     frame = store.frame(next(i for i, clip in enumerate(store.clips) if clip.name == "clip0"), 0)
-    placed = stage.avatars.placed(avatar, frame.pose)
+    placed = stage.avatars.placed(avatar, stage.teacher.base.motion(frame.rgb).pose)
     torch.testing.assert_close(placed, frame.keypoints, atol=1e-4, rtol=0)
 
 

@@ -15,9 +15,10 @@ from megaportraits.data.keypoints import INNER_LIPS, KEYPOINTS, OUTER_LIPS
 from megaportraits.errors import UserError
 from megaportraits.losses.contrastive import cycle_loss
 from megaportraits.losses.correspondence import correspondence_loss
+from megaportraits.models.base import BaseModel
 from megaportraits.models.blocks import folded_state
 from megaportraits.models.motion_encoder import HeadPoseNet
-from megaportraits.tensors import Pair
+from megaportraits.tensors import Pair, over_grey
 from megaportraits.training import base
 
 
@@ -145,14 +146,26 @@ def test_cycle_starts_late_and_compares_with_the_right_clips(base_config, monkey
     stage.generator_terms(batch, step=1)  # 1 < 0.2 * 6
     assert not calls
     stage.generator_terms(batch, step=2)
-    predicted, positive, negatives, is_negative, same_clip = calls[0]
     z, z_s = (stage._motion(view).expression for view in (pair.driver, pair.source))
-    assert predicted.shape == (9, 16)  # six drivers and three crossed sources
-    torch.testing.assert_close(positive, torch.cat([z, z[[4, 0, 2]]]), atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(negatives, z, atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(same_clip, torch.cat([z_s[[0, 0, 1, 1, 2, 2]], z_s[[2, 0, 1]]]), atol=1e-4, rtol=1e-3)
-    of_positive = torch.tensor([5, 5, 7, 7, 5, 5, 5, 5, 7])
-    assert torch.equal(is_negative, of_positive[:, None] != torch.tensor([5, 5, 7, 7, 5, 5])[None])
+    candidates = torch.tensor([5, 5, 7, 7, 5, 5])
+    wanted = (
+        (z, z_s[[0, 0, 1, 1, 2, 2]], [5, 5, 7, 7, 5, 5]),  # six drivers
+        (z[[4, 0, 2]], z_s[[2, 0, 1]], [5, 5, 7]),  # three crossed sources
+    )
+    for call, (own, source, clips) in zip(calls, wanted, strict=True):
+        predicted, positive, negatives, is_negative, same_clip = call
+        assert predicted.shape == own.shape
+        for found, expected in ((positive, own), (negatives, z), (same_clip, source)):
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+        assert torch.equal(is_negative, torch.tensor(clips)[:, None] != candidates[None])
+
+
+def test_cycle_sums_over_both_positives(base_config, monkeypatch):
+    """Eq. 7: the driven and the crossed picture count in full, however many drivers a source has."""
+    values = iter([torch.tensor(0.5), torch.tensor(2.0)])
+    monkeypatch.setattr(base, "cycle_loss", lambda *_: next(values))
+    stage = make_stage(base_config)
+    assert stage.generator_terms(first_batch(stage), step=6)["cycle"][0] == 2.5
 
 
 def test_views_of_one_photo_are_not_pushed_apart(base_config, monkeypatch):
@@ -161,9 +174,8 @@ def test_views_of_one_photo_are_not_pushed_apart(base_config, monkeypatch):
     monkeypatch.setattr(base, "cycle_loss", lambda *tensors: calls.append(tensors) or cycle_loss(*tensors))
     stage = make_stage(base_config)
     stage.generator_terms(replace(first_batch(stage), moving=torch.tensor([True, False, True])), step=2)
-    same_clip = calls[0][4]
-    of_owner = torch.tensor([0, 0, 1, 1, 2, 2, 2, 0, 1])
-    assert (same_clip.abs().sum(1) == 0).tolist() == (of_owner == 1).tolist()
+    for call, owners in zip(calls, ([0, 0, 1, 1, 2, 2], [2, 0, 1]), strict=True):
+        assert (call[4].abs().sum(1) == 0).tolist() == [owner == 1 for owner in owners]
 
 
 def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
@@ -180,6 +192,15 @@ def test_cross_pass_takes_expression_and_pose_of_other_clips(base_config):
     assert sources == {1, 2}  # the clip before, and yet another one
 
 
+def test_in_a_group_of_two_the_cross_pass_takes_all_of_the_other_clip(base_config):
+    """x_s*->d of Eq. 6: never the source's own head pose."""
+    stage = make_stage(replace(base_config, batch=4, cycle_group=2))
+    motion = stage._motion(first_batch(stage).driver)
+    for first in range(0, 24, 4):
+        crossed = stage._cross_motion(motion, torch.arange(first, first + 4))
+        assert torch.equal(crossed.pose.rotation, motion.pose.rotation[[2, 0, 6, 4]])
+
+
 def test_groups_keep_to_themselves(base_config, monkeypatch):
     """With groups of two, a pair's terms do not depend on who else is in the batch: L_cos splits over processes."""
     calls = []
@@ -188,11 +209,13 @@ def test_groups_keep_to_themselves(base_config, monkeypatch):
     stage.generator.eval()  # spectral norms stand still
     pair = replace(first_batch(stage), clip=torch.tensor([0, 1, 2, 2]))
     whole = stage.generator_terms(pair, step=6)["cycle"][0]
-    (*_, is_negative, _) = calls[0]
-    assert is_negative.shape == (12, 8)  # eight drivers and four crossed sources; eight candidates
-    assert is_negative[0].nonzero().flatten().tolist() == [2, 3]
-    assert is_negative[8].nonzero().flatten().tolist() == [0, 1], "source 0 is crossed with source 1's clip"
-    assert not is_negative[[4, 5, 6, 7, 10, 11]].any(), "both sources of the second group are of one clip"
+    driven, crossed = (call[3] for call in calls)
+    assert driven.shape == (8, 8)
+    assert crossed.shape == (4, 8)
+    assert driven[0].nonzero().flatten().tolist() == [2, 3]
+    assert crossed[0].nonzero().flatten().tolist() == [0, 1], "source 0 is crossed with source 1's clip"
+    assert not driven[4:].any(), "both sources of the second group are of one clip"
+    assert not crossed[2:].any()
     halves = []
     for rows in (slice(0, 2), slice(2, 4)):
         drivers = slice(2 * rows.start, 2 * rows.stop)
@@ -228,6 +251,24 @@ def test_losses_see_the_foreground_over_grey(base_config, plain_weights, foregro
     inside = (pair.driver.matte == 1).expand_as(done.wanted)
     assert torch.equal(done.wanted[inside], pair.driver.rgb[inside])
     assert (done.painted[outside] == 0.5).all() == (foreground == "masked")
+
+
+@pytest.mark.parametrize("foreground", ["grey", "masked", "all"])
+def test_a_trained_model_shows_what_its_losses_saw(base_config, foreground):
+    """The checkpoint knows how its source is masked, and puts a picture that is free outside its matte over grey."""
+    model = BaseModel.load(make_trainer(replace(base_config, foreground=foreground)).run())
+    stage = make_stage(replace(base_config, foreground=foreground))
+    pair = first_batch(stage)
+    matte = torch.zeros_like(pair.source.matte)
+    volumes = [model.appearance(pair.source.rgb, m).volume for m in (matte, 1 - matte)]
+    assert torch.equal(*volumes) == (foreground == "all")
+    motion = model.motion(pair.source.rgb)
+    canonical = model.canonical(pair.source.rgb, pair.source.matte, motion)
+    shown = model.render(canonical, motion)
+    model.config = replace(model.config, foreground="grey")
+    free = model.render(canonical, motion)
+    wanted = over_grey(free.rgb, free.matte) if foreground == "masked" else free.rgb
+    assert torch.equal(shown.rgb, wanted)
 
 
 def test_pictures_are_written(base_config):

@@ -127,8 +127,14 @@ class Animator:
             matting: finds the person in the crop; by default MediaPipe's net does.
 
         Raises:
-            UserError: an array of another kind, not a readable picture, or no face in it.
+            UserError: an array of another kind, not a readable picture, no face in it, or a model that paints what is
+                behind the person.
         """
+        if self.model.config.foreground == "all":
+            raise UserError(
+                "these weights paint their own background (trained with --foreground all), so they can only be scored "
+                "(megaportraits evaluate); give weights trained with grey or masked"
+            )
         picture = rgb_array(image) if isinstance(image, np.ndarray) else read_picture(image)
         square = _head_square(picture, "the source picture" if isinstance(image, np.ndarray) else str(image))
         crop, seen = (square.cut(picture, side) for side in (self.size_px, self.base_px))

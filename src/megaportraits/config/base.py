@@ -9,6 +9,7 @@ from megaportraits.config.data import AugmentConfig
 from megaportraits.config.loop import LoopConfig, OptimiserConfig
 from megaportraits.config.online import OnlineConfig
 from megaportraits.config.presets import PresetName
+from megaportraits.config.sizes import Foreground
 from megaportraits.errors import UserError
 
 
@@ -128,7 +129,7 @@ class BaseTraining:
     """Part of the steps after which the terms of the crossed picture (L_cos and identity) start."""
     cycle_group: int = 0
     """Sources whose drivers are each other's second pair (Eq. 6): 2 is the paper, 0 the whole batch of a process."""
-    foreground: Literal["grey", "masked", "all"] = "grey"
+    foreground: Foreground = "grey"
     """What losses see. grey: whole pictures, the truth over constant grey. masked: both over grey by the true matte, as
     the paper writes. all: background and all, source unmasked (the paper's ablation, B.4)."""
     alarms: AlarmConfig = field(default_factory=AlarmConfig)

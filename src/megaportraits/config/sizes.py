@@ -1,10 +1,12 @@
 """Sizes of the networks. The defaults are the paper's drawings at 512 px (Fig. 9, A.1; choices: docs/paper.md)."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from megaportraits.errors import UserError
 
 Triple = tuple[int, int, int]
+Foreground = Literal["grey", "masked", "all"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ class ModelConfig:
     """Use e_s; without it the warps see z only (ablation, B.4)."""
     source_warp: bool = True
     """Use w_s->; without it the volume keeps the source's motion (ablation, B.4)."""
+    foreground: Foreground = "grey"
+    """What is painted around the person. grey: that constant; masked: anything, and what it is does not matter, as the
+    result is put over grey by the painted matte; all: the source's own surroundings, which the model sees too
+    (ablation, B.4)."""
 
     def __post_init__(self):
         if self.size_px % 32:

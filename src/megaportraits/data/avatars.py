@@ -4,7 +4,7 @@ Paper: 3.3 (a set of chosen avatars, driven by anyone).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,13 +38,20 @@ class Avatars:
         return geometry.apply_matrix(geometry.pose_matrix(pose), points)[..., :2]
 
 
-def read_avatars(folders: Sequence[str], size_px: int, first: Sequence[str] = ()) -> Avatars:
+def read_avatars(
+    folders: Sequence[str],
+    size_px: int,
+    first: Sequence[str] = (),
+    pose_of: Callable[[Float[Tensor, "1 3 S S"]], HeadPose] | None = None,
+) -> Avatars:
     """The people of folders of prepared photos or clips.
 
     Args:
         folders: of clips.
         size_px: side of the pictures.
         first: names that shall come first, in this order.
+        pose_of: tells the heads' poses, by which keypoints are brought into head coordinates, in place of the clips':
+            those of the net whose poses `Avatars.placed` will get.
 
     Raises:
         UserError: there is none, two have the same name, one of `first` is missing, or a clip is damaged.
@@ -61,7 +68,11 @@ def read_avatars(folders: Sequence[str], size_px: int, first: Sequence[str] = ()
     clips = [by_name[name] for name in names]
     store = FrameStore(clips, size_px, cache_gb=0.5)
     frames = [store.frame(i, 0) for i in range(len(clips))]
-    points = [geometry.apply_matrix(geometry.theta(f.pose), in_space(f.keypoints, f.depth)) for f in frames]
+    poses = [pose_of(f.rgb) if pose_of else f.pose for f in frames]
+    points = [
+        geometry.apply_matrix(geometry.theta(pose), in_space(f.keypoints, f.depth))
+        for f, pose in zip(frames, poses, strict=True)
+    ]
     return Avatars(names, torch.cat([f.rgb for f in frames]), torch.cat([f.matte for f in frames]), torch.cat(points))
 
 

@@ -19,7 +19,7 @@ from megaportraits.models.g3d import G3D
 from megaportraits.models.motion_encoder import MotionEncoder
 from megaportraits.models.network import Network
 from megaportraits.models.warp_generator import MotionEmbedding, WarpGenerator
-from megaportraits.tensors import Appearance, Canonical, Motion, Prediction
+from megaportraits.tensors import Appearance, Canonical, Motion, Prediction, over_grey
 
 
 class BaseModel(Network):
@@ -44,8 +44,8 @@ class BaseModel(Network):
         return self.motion_encoder(image)
 
     def appearance(self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"]) -> Appearance:
-        """E_app of a source in [0, 1], made black outside its matte."""
-        return self.appearance_encoder(image * matte)
+        """E_app of a source in [0, 1], made black outside its matte (but for `foreground` all)."""
+        return self.appearance_encoder(image if self.config.foreground == "all" else image * matte)
 
     def canonical(self, image: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], motion: Motion) -> Canonical:
         """G_3D(w_s-> o v_s) and e_s: the source without its motion (inner part of Eq. 1)."""
@@ -82,7 +82,10 @@ class BaseModel(Network):
         if offsets is None:
             offsets = self.driver_offsets(canonical, motion)
         grid = geometry.compose_driver_grid(motion.pose, offsets, canonical.volume.shape[2:])
-        return self.g2d(self.projection(geometry.sample(canonical.volume, grid)))
+        made = self.g2d(self.projection(geometry.sample(canonical.volume, grid)))
+        if self.config.foreground == "masked" and made.matte is not None:
+            return Prediction(over_grey(made.rgb, made.matte), made.matte)
+        return made
 
     def forward(
         self, source: Float[Tensor, "B 3 H W"], matte: Float[Tensor, "B 1 H W"], driver: Float[Tensor, "B 3 H W"]

@@ -75,7 +75,7 @@ class BaseStage:
         self.generator = BaseModel(
             dataclasses.replace(
                 sizes, size_px=config.size_px or sizes.size_px, descriptor=config.descriptor,
-                source_warp=config.source_warp,
+                source_warp=config.source_warp, foreground=config.foreground,
             )
         )  # fmt: skip
         adversary = config.weights.adversarial > 0
@@ -146,14 +146,10 @@ class BaseStage:
             pose = encoder.pose(view.rgb)
         return Motion(pose, encoder.encode_expression(view.motion_input, pose))
 
-    def _shown(self, source: View) -> Float[Tensor, "B 1 H W"]:
-        """What the model sees of the source."""
-        return torch.ones_like(source.matte) if self.config.foreground == "all" else source.matte
-
     def _self_driving(self, pair: Pair) -> _Pass:
         source, driver, foreground = pair.source, pair.driver, self.config.foreground
         source_motion, driver_motion = self._motion(source), self._motion(driver)
-        appearance = self.generator.appearance(source.rgb, self._shown(source))
+        appearance = self.generator.appearance(source.rgb, source.matte)
         source_offsets = self.generator.source_offsets(appearance.descriptor, source_motion)
         canonical = self.generator.to_canonical(appearance, source_motion, source_offsets)
         several = canonical.repeat(self.config.drivers_per_source)
@@ -197,35 +193,39 @@ class BaseStage:
         return number - number % group + (number - steps) % group
 
     def _cycle(self, done: _Pass, cross: _Cross, pair: Pair) -> Tensor:
-        """L_cos on the predictions and on the crossed pictures; negatives are drivers of other clips of the group."""
-        clip = pair.clip
-        encoder, repeats = self.generator.motion_encoder, self.config.drivers_per_source
-        driver_z, source_z = done.driver_motion.expression, done.source_motion.expression
-        predicted = [
-            encoder.encode_expression(done.prediction.rgb, done.driver_motion.pose),
-            encoder.encode_expression(cross.prediction.rgb, cross.motion.pose),
-        ]
-        number = torch.arange(len(clip), device=clip.device)
-        before = self._before(len(clip), 1, clip.device)
-        owner = torch.cat([number.repeat_interleave(repeats), before])
-        candidate = number.repeat_interleave(repeats)
-        group = self._group(len(clip))
+        """L_cos of x_s->d plus that of x_s*->d: Eq. 7 sums over both."""
+        number = torch.arange(len(pair.clip), device=pair.clip.device)
+        before = self._before(len(number), 1, number.device)
+        repeats, drivers = self.config.drivers_per_source, done.driver_motion
+        firsts = drivers.expression[::repeats][before]
+        owner = number.repeat_interleave(repeats)
+        own = self._agreement(done.prediction, drivers.pose, drivers.expression, owner, done, pair)
+        return own + self._agreement(cross.prediction, cross.motion.pose, firsts, before, done, pair)
+
+    def _agreement(
+        self, made: Prediction, pose: HeadPose, wanted: Float[Tensor, "P Z"], owner: Int[Tensor, " P"], done: _Pass,
+        pair: Pair,
+    ) -> Tensor:  # fmt: skip
+        """L_cos of pictures, for sources `owner`; negatives are drivers of other clips of the group."""
+        clip, group = pair.clip, self._group(len(pair.clip))
+        candidate = torch.arange(len(clip), device=clip.device).repeat_interleave(self.config.drivers_per_source)
         other_clip = clip[owner][:, None] != clip[candidate][None]
         same_group = (owner // group)[:, None] == (candidate // group)[None]
         return cycle_loss(
-            torch.cat(predicted),
-            torch.cat([driver_z, driver_z[::repeats][before]]),
-            driver_z,
+            self.generator.motion_encoder.encode_expression(made.rgb, pose),
+            wanted,
+            done.driver_motion.expression,
             other_clip & same_group,
-            source_z[owner] * pair.moving[owner][:, None],
+            done.source_motion.expression[owner] * pair.moving[owner][:, None],
         )
 
     def _cross_motion(self, driver: Motion, sample: Int[Tensor, " B"]) -> Motion:
-        """Expressions of the clip before; for a random half of the samples the pose of the one before that."""
+        """Expressions of the clip before; for a random half of the samples the pose of the one before that, where a
+        group has three."""
         firsts = slice(None, None, self.config.drivers_per_source)
         near, far = (self._before(len(sample), steps, sample.device) for steps in (1, 2))
         coin = (sample * 2654435761 + self.config.loop.seed) // 65536 % 2 == 0
-        chosen = torch.where(coin, near, far)
+        chosen = torch.where(coin, near, far) if self._group(len(sample)) > 2 else near
         pose = driver.pose
         mixed = HeadPose(*(part[firsts][chosen] for part in (pose.rotation, pose.scale, pose.translation)))
         return Motion(mixed, driver.expression[firsts][near].detach())
@@ -236,7 +236,7 @@ class BaseStage:
         assert isinstance(average, BaseModel)
         firsts = slice(None, None, self.config.drivers_per_source)
         source, driver = pair.source, pair.driver
-        canonical = average.canonical(source.rgb, self._shown(source), average.motion(source.rgb))
+        canonical = average.canonical(source.rgb, source.matte, average.motion(source.rgb))
         motion = average.motion(driver.rgb[firsts])
         drawn = average.render(canonical, motion).rgb
         cross = average.render(canonical, Motion(motion.pose.roll_batch(), motion.expression.roll(1, 0))).rgb

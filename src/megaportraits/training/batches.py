@@ -116,6 +116,7 @@ def load_batches(
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # else a loader takes a number from PyTorch's own generator
     )
 
     def move(tensor: Tensor) -> Tensor:

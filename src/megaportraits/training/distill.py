@@ -34,7 +34,7 @@ from megaportraits.models.discriminator import Discriminator
 from megaportraits.models.enhancer import Enhancer
 from megaportraits.models.network import shipped_weights
 from megaportraits.models.student import Student
-from megaportraits.tensors import Canonical, Motion, Prediction, mapped, stack
+from megaportraits.tensors import Canonical, Motion, Prediction, stack
 from megaportraits.training.critics import Critics
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, train
@@ -56,6 +56,9 @@ class Teacher(nn.Module):
         UserError: no such weights, or that size cannot be reached.
     """
 
+    volume: Tensor
+    descriptor: Tensor
+
     def __init__(self, base: str, enhancer: str, size_px: int):
         super().__init__()
         self.base = BaseModel.load(base or shipped_weights("base"))
@@ -67,22 +70,23 @@ class Teacher(nn.Module):
                 "one twice or four times as large"
             )
         self.enhancer = Enhancer.load(enhancer or shipped_weights("enhancer")) if self.doublings else None
-        self.canonical: Canonical | None = None
 
     @torch.no_grad()
     def meet(self, avatars: Avatars) -> None:
-        """Compute what depends on the avatars only."""
-        self.canonical = stack([
+        """Compute what depends on the avatars only; it follows the teacher to other devices and number types."""
+        canonical = stack([
             self.base.canonical(rgb[None], matte[None], self.base.motion(rgb[None]))
             for rgb, matte in zip(avatars.rgb, avatars.matte, strict=True)
         ])  # fmt: skip
+        self.register_buffer("volume", canonical.volume, persistent=False)
+        self.register_buffer("descriptor", canonical.descriptor, persistent=False)
 
     @torch.no_grad()
     def show(self, batch: Driven) -> tuple[Prediction, Motion]:
         """Avatars with their drivers' motions, and these."""
-        assert self.canonical is not None
         motion = self.base.motion(batch.driver)
-        picture = self.base.render(mapped(self.canonical, lambda t: t[batch.avatar]), motion)
+        canonical = Canonical(self.volume[batch.avatar], self.descriptor[batch.avatar])
+        picture = self.base.render(canonical, motion)
         for _ in range(self.doublings):
             assert self.enhancer is not None
             picture = self.enhancer.enhance(picture)
@@ -127,7 +131,7 @@ class DistillStage:
         if config.start_from:
             known = tuple(read_facts(config.start_from, "student").get("avatars", ()))
         self.teacher = Teacher(config.teacher, config.enhancer, sizes.size_px)
-        self.avatars = read_avatars(config.avatars, self.teacher.size_px, known)
+        self.avatars = read_avatars(config.avatars, self.teacher.size_px, known, self.teacher.base.motion_encoder.pose)
         self.trained = range(len(known) if config.add else 0, len(self.avatars.names))
         if not self.trained:
             raise UserError(f"the student knows all of {', '.join(known)}; give folders of new people to --add")

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from megaportraits.config import ENHANCER_DISCRIMINATORS, EnhanceTraining, enhancer_preset
+from megaportraits.data.augment import uniform
+from megaportraits.data.pairs import sample_generator
 from megaportraits.data.views import PhotoStore, ViewDataset, Views
 from megaportraits.errors import UserError
 from megaportraits.losses import adversarial
@@ -113,9 +115,10 @@ class EnhanceStage:
         return batch
 
     def generator_terms(self, batch: Views, step: int) -> Terms:
-        same, cross = self._low_pictures(batch)
+        chance = sample_generator(self.config.loop.seed, -1 - step)  # those of samples are not negative
+        same, cross = self._low_pictures(batch, chance)
         self._last.clear()
-        window = self._window()
+        window = self._window(chance)
         terms: Terms = {}
         if same is not None:
             wanted = over_grey(batch.driver, batch.driver_matte)
@@ -125,21 +128,21 @@ class EnhanceStage:
             terms |= self._unsupervised_terms(window.of_low(cross), window.of_high(photos))
         return terms
 
-    def _window(self) -> "_Window":
-        """Where pictures are enhanced in this step: the loop seeds PyTorch by (seed, step)."""
+    def _window(self, chance: Generator) -> "_Window":
+        """Where pictures are enhanced in this step: the same in all processes and micro-batches."""
         whole_px = self.result_px // 2
         side = self.config.patch_px or whole_px
-        top, left = torch.randint(whole_px - side + 1, (2,)).tolist()
+        top, left = torch.randint(whole_px - side + 1, (2,), generator=chance).tolist()
         return _Window(top, left, side)
 
-    def _low_pictures(self, batch: Views) -> tuple[Prediction | None, Prediction | None]:
+    def _low_pictures(self, batch: Views, chance: Generator) -> tuple[Prediction | None, Prediction | None]:
         """What is enhanced: the base model's pictures, or of the supervised half the truth, made blurred."""
         config = self.config
-        blurred = self.supervised and float(torch.rand(())) < config.blurred_truth
+        blurred = self.supervised and uniform(chance, 0.0, 1.0) < config.blurred_truth
         if not blurred:
             return self._base_pictures(batch)
         cross = self._base_pictures(batch)[1] if self.unsupervised else None
-        return _blurred(batch, config.blur_px * float(torch.rand(()))), cross
+        return _blurred(batch, uniform(chance, 0.0, config.blur_px)), cross
 
     @torch.no_grad()
     def _base_pictures(self, batch: Views) -> tuple[Prediction | None, Prediction | None]:

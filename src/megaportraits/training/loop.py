@@ -112,7 +112,6 @@ class Trainer:
 
     def _train_step(self, batches: Iterator[Any]) -> Any:
         """One optimiser step of each player; the last batch."""
-        torch.manual_seed(hash((self.loop.seed, self.step, self.order.rank)) % 2**63)
         for player in self.players.values():
             player.begin()
         batch: Any = None

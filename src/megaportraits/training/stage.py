@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 
 Terms = dict[str, tuple[Tensor, float]]
 """Raw value and weight of each loss term, by name. A term is a mean over the samples of its batch, so that the terms
-of several processes or micro-batches average to those of one big batch."""
+of several processes or micro-batches average to those of one big batch (but for what compares samples with each other:
+`docs/scale.md`)."""
 
 
 @runtime_checkable
@@ -20,7 +21,7 @@ class Stage(Protocol):
 
     With several processes, every process has a stage of its own, made by the same command. All return the same names
     and give gradients to the same parameters at the same step; only their samples differ. Everything random about a
-    sample is a function of (seed, number of the sample).
+    sample is a function of (seed, number of the sample), and everything random about a step of (seed, step).
 
     Optional: `generator.checkpoint_activations()` switches to recomputing activations in the backward pass
     (`LoopConfig.gradient_checkpointing`).
