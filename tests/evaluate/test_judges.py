@@ -13,6 +13,7 @@ from megaportraits.config import EvaluateConfig, GazeNetConfig, IdentityNetConfi
 from megaportraits.data import keypoints
 from megaportraits.errors import UserError
 from megaportraits.evaluate.face_reader import FaceReader
+from megaportraits.evaluate.frames import LANDMARKS
 from megaportraits.evaluate.judges import (
     FeatureJudge,
     GazeJudge,
@@ -67,11 +68,29 @@ def test_pose_error_is_the_angle_to_the_true_pose(sample):
 
 def test_gaze_error_is_zero_for_the_answer_only(sample):
     torch.manual_seed(0)
-    judge = GazeJudge(GazeNet(GazeNetConfig(widths=(4, 4, 4, 4, 4), eye_px=32)).eval())
-    nn.init.normal_(judge.network.gaze[-1].weight)
+    judge = GazeJudge(gaze_net(), Told())
     answer = sample.target.over_grey()
     assert judge(sample, answer)["eyes_gaze_deg"].max() < 1e-3
     assert judge(sample, answer.flip(-1))["eyes_gaze_deg"].min() > 1e-2
+
+
+def test_without_an_answer_the_eyes_are_looked_for_in_the_result(sample):
+    """The driver's landmarks would cut beside the eyes of another person."""
+    ids, driver = list(sample.driver.landmark_ids), sample.driver
+    moved = torch.zeros(len(driver.landmarks), LANDMARKS, 2)
+    moved[:, ids] = driver.landmarks + torch.tensor([8 / 32, 0.0])
+    moved[1] = torch.nan  # no face is found in the second picture
+    result = driver.over_grey().roll(8, -1)
+    found = GazeJudge(gaze_net(), Told(moved))(replace(sample, target=None), result)["eyes_gaze_deg"]
+    assert found[[0, 2]].max() < 0.1
+    assert found[1].isnan()
+
+
+def gaze_net() -> GazeNet:
+    torch.manual_seed(0)
+    network = GazeNet(GazeNetConfig(widths=(4, 4, 4, 4, 4), eye_px=32)).eval()
+    nn.init.normal_(network.gaze[-1].weight)
+    return network
 
 
 class Difference(nn.Module):

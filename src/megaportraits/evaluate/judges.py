@@ -47,8 +47,6 @@ def open_judges(
     judges: list[Judge] = [PoseJudge(pose_net)]
     if config.step == 1:
         judges += [flicker, WarpJudge(moving)]
-    if config.gaze_net:
-        judges.append(GazeJudge(GazeNet.load(config.gaze_net)))
     if config.lpips:
         judges.append(LpipsJudge(OnDevice(load_frozen("lpips", config.lpips), device)))
     if config.squeezenet:
@@ -57,6 +55,8 @@ def open_judges(
         judges.append(QualityJudge(OnDevice(load_frozen("hyperiqa", config.iqa), device)))
     with FaceTracker(video=False) as tracker:
         faces = FaceReader(tracker)
+        if config.gaze_net:
+            judges.append(GazeJudge(GazeNet.load(config.gaze_net), faces))
         if config.recogniser:
             judges.append(LikenessJudge(embedder(config.recogniser, pose_net, faces)))
         yield [*judges, LandmarkJudge(faces)]
@@ -75,16 +75,23 @@ class PoseJudge:
 
 
 class GazeJudge:
-    """Angle between the gaze that a net sees in the result and in the right answer (or driver), in degrees."""
+    """Angle between the gaze that a net sees in the result and in the right answer (or driver), in degrees.
 
-    def __init__(self, network: GazeNet):
-        self.network = network
+    Both pictures' eyes are cut out by the right answer's landmarks, so that eyes in a wrong place count; where there is
+    none, those of the result, another person's, by MediaPipe's, and NaN where it finds no face.
+    """
+
+    def __init__(self, network: GazeNet, faces: FaceReader):
+        self.network, self.faces = network, faces
 
     @torch.inference_mode()
     def __call__(self, sample: Sample, result: Pictures) -> Columns:
         points = _keypoints(sample.wanted.landmarks, sample.wanted.landmark_ids)
-        found, wanted = (self.network.look(p, points).gaze_deg for p in (result, sample.wanted.over_grey()))
-        return {"eyes_gaze_deg": gaze_error_deg(found, wanted).float()}
+        wanted = self.network.look(sample.wanted.over_grey(), points).gaze_deg
+        if sample.target is None:
+            points = _keypoints(self.faces.landmarks(result), range(LANDMARKS))
+        error = gaze_error_deg(self.network.look(result, points).gaze_deg, wanted).float()
+        return {"eyes_gaze_deg": error.where(points.isfinite().any(-1).any(-1), torch.nan)}
 
 
 class LpipsJudge:
