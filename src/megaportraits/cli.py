@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: SIGTERM came (143), or help was asked for (0).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0 if words else 2

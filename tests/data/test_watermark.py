@@ -49,15 +49,25 @@ def test_the_mark_is_hardly_there(clean, marked):
     assert abs(difference.mean()) < 0.1
 
 
-def test_it_is_found_again(compressed, marked):
+def test_it_is_found_again(clean, compressed, marked):
     found = {
         "lossless": watermark.score(marked),
         "CRF 23": watermark.score(compressed),
         "half the size": watermark.score(resized(frame, PX // 2) for frame in compressed),
         "10 % cut off": watermark.score(frame[20:-31, 30:-21] for frame in compressed),
         "one frame": watermark.score(marked[:1]),
+        "beside others": watermark.score(np.hstack([c, c[::-1], m]) for c, m in zip(clean, compressed, strict=True)),
+        "pasted into a photo": watermark.score(pasted(frame) for frame in compressed),
     }
     assert {name: score for name, score in found.items() if score < watermark.FOUND} == {}
+
+
+def pasted(frame: np.ndarray) -> np.ndarray:
+    """In a large picture with texture of its own."""
+    photo = np.random.default_rng(1).normal(120, 20, (300, 240, 3)).clip(0, 255).astype(np.uint8)
+    photo = np.array(Image.fromarray(photo).resize((960, 1200), Image.Resampling.BICUBIC))
+    photo[100 : 100 + PX, 350 : 350 + PX] = frame
+    return photo
 
 
 def test_it_is_not_found_where_it_is_not(clean):
@@ -65,8 +75,10 @@ def test_it_is_not_found_where_it_is_not(clean):
     flat = [np.full((128, 128, 3), 90, np.uint8)]
     stripes = [np.tile((np.arange(256) // 8 % 2 * 200).astype(np.uint8)[:, None], (256, 1, 3)).reshape(256, 256, 3)]
     rows = np.arange(256) // 12
+    large = [np.tile(stripes[0], (2, 2, 1))]
     checks = [np.repeat(((rows[:, None] + rows) % 2 * 200).astype(np.uint8)[..., None], 3, 2)]
-    for frames in (clean, clean[:1], noise, flat, stripes, checks):
+    beside = [np.hstack([frame, frame[::-1], frame[:, ::-1]]) for frame in clean]
+    for frames in (clean, clean[:1], noise, flat, stripes, large, checks, beside, [pasted(frame) for frame in clean]):
         assert watermark.score(frames) < watermark.FOUND
 
 

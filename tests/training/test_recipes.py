@@ -75,7 +75,10 @@ def test_the_papers_recipes_have_the_papers_numbers():
 
 def test_an_unknown_recipe_is_named_with_the_known_ones(capsys):
     assert main(["train", "base", "--config", "smal", "--output", "run"]) == 2
-    assert "no recipe or file 'smal'; recipes: ablation-background" in capsys.readouterr().err
+    assert (
+        "'smal' is no file and no recipe for this command; recipes for it: ablation-background"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_recipe_of_domain_randomisation_is_the_one_that_tests_use():
