@@ -40,13 +40,14 @@ def animate(config: AvatarAnimate) -> None:
     side = player.size_px
     with ExitStack() as stack:
         driver = stack.enter_context(open_driver(config.driver, config.seconds))
+        cut_sound = driver.still or config.seconds is not None
         track = look_through(shown(driver.frames(), "looking", driver.frame_count, on=True))
         face = chosen_faces(track, config.face, driver.name)[0]
         pictures = _painted(player, avatar, driver, track, face, crop_track(track, face))
         nothing = np.zeros((side, side, 3), np.uint8)
         backdrop = stack.enter_context(open_backdrop(config.background, (side, side), nothing))
         output = stack.enter_context(
-            open_output(config.output, driver.fps, side, side, alpha, driver.audio, cut_sound=driver.still)
+            open_output(config.output, driver.fps, side, side, alpha, driver.audio, cut_sound=cut_sound)
         )
         count = len(track.times_s)
         for time_s, painted in shown(pictures, "painting", count, on=True):

@@ -30,7 +30,7 @@ def levels(driver) -> list[int]:
 
 
 def test_a_video(tmp_path):
-    with open_driver(DEMO / "driver.mp4", 4.0) as driver:
+    with open_driver(DEMO / "driver.mp4") as driver:
         assert (driver.fps, driver.frame_count, driver.still, driver.audio) == (25, 75, False, None)
         assert driver.name == str(DEMO / "driver.mp4")
         times = [time_s for time_s, _ in driver.frames()]
@@ -45,20 +45,20 @@ def test_a_video_with_sound_names_its_sound(tmp_path):
     with VideoWriter(tmp_path / "clip.mp4", Fraction(25), 48, 32, audio_from=tmp_path / "sound.wav") as writer:
         writer.write(grey(9))
         writer.write(grey(9))
-    with open_driver(str(tmp_path / "clip.mp4"), 1.0) as driver:
+    with open_driver(str(tmp_path / "clip.mp4")) as driver:
         assert driver.audio == tmp_path / "clip.mp4"
 
 
 def test_a_video_of_one_frame_is_still(tmp_path):
     write_video(tmp_path / "one.mp4", [grey(9)], 25)
-    with open_driver(tmp_path / "one.mp4", 4.0) as driver:
+    with open_driver(tmp_path / "one.mp4") as driver:
         assert (driver.still, driver.frame_count) == (True, 1)
 
 
 @pytest.mark.parametrize("name", ["photo.png", "PHOTO.JPG", "photo.webp"])
 def test_a_picture(tmp_path, name):
     write_picture(tmp_path / name, read_picture(DEMO / "source.png"))
-    with open_driver(tmp_path / name, 4.0) as driver:
+    with open_driver(tmp_path / name) as driver:
         assert (driver.fps, driver.frame_count, driver.still, driver.audio) == (25, 1, True, None)
         for _ in range(2):
             (time_s, frame), *more = driver.frames()
@@ -72,7 +72,7 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
         write_picture(tmp_path / f"frame{number}.png", grey(number))
     (tmp_path / "notes.txt").write_text("not a frame")
     (tmp_path / "._frame1.png").write_bytes(b"what a Mac leaves")
-    with open_driver(tmp_path, 4.0) as driver:
+    with open_driver(tmp_path) as driver:
         assert (driver.fps, driver.frame_count, driver.still) == (25, 4, False)
         assert levels(driver) == levels(driver) == [1, 2, 10, 33]
         assert [time_s for time_s, _ in driver.frames()] == [Fraction(n, 25) for n in range(4)]
@@ -94,14 +94,14 @@ def test_natural_order_of_digits_that_are_no_numbers():
 def test_a_driver_with_a_colon_in_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_video("12:30.mp4", [grey(9)] * 3, 25)
-    with open_driver("12:30.mp4", 4.0) as driver:
+    with open_driver("12:30.mp4") as driver:
         assert (driver.name, driver.frame_count) == ("12:30.mp4", 3)
 
 
 def test_a_folder_gets_the_size_of_its_first_picture_without_stretching(tmp_path):
     write_picture(tmp_path / "1.png", grey(50, 40, 60))
     write_picture(tmp_path / "2.png", grey(200, 80, 80))
-    with open_driver(tmp_path, 4.0) as driver:
+    with open_driver(tmp_path) as driver:
         _, second = (frame for _, frame in driver.frames())
     assert second.shape == (40, 60, 3)
     assert second[20].max(1).tolist() == [0] * 10 + [200] * 40 + [0] * 10
@@ -110,7 +110,7 @@ def test_a_folder_gets_the_size_of_its_first_picture_without_stretching(tmp_path
 def test_an_animated_gif_moves(tmp_path):
     frames = [Image.fromarray(grey(level)) for level in (20, 120, 220)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=100)
-    with open_driver(tmp_path / "moving.gif", 4.0) as driver:
+    with open_driver(tmp_path / "moving.gif") as driver:
         assert not driver.still
         assert np.abs(np.array(levels(driver)) - [20, 120, 220]).max() < 5
         assert [time_s for time_s, _ in driver.frames()] == [0, Fraction(1, 10), Fraction(1, 5)]
@@ -121,7 +121,7 @@ def test_bad_drivers_are_one_sentence(tmp_path):
     (tmp_path / "text.png").write_text("x")
     (tmp_path / "text.mp4").write_text("x")
     for name in ("empty", "text.png", "text.mp4", "missing.png", "missing.mp4", "missing"):
-        with pytest.raises(UserError) as caught, open_driver(tmp_path / name, 1.0):
+        with pytest.raises(UserError) as caught, open_driver(tmp_path / name):
             pass
         assert str(tmp_path / name) in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -130,7 +130,7 @@ def test_bad_drivers_are_one_sentence(tmp_path):
 def test_an_unreadable_file_in_a_folder_is_named(tmp_path):
     write_picture(tmp_path / "1.png", grey(50))
     (tmp_path / "2.png").write_text("x")
-    with open_driver(tmp_path, 1.0) as driver, pytest.raises(UserError, match=r"2\.png"):
+    with open_driver(tmp_path) as driver, pytest.raises(UserError, match=r"2\.png"):
         list(driver.frames())
 
 

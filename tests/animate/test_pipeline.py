@@ -16,6 +16,7 @@ from megaportraits.animate.extract import extract
 from megaportraits.animate.pipeline import AnimationReport
 from megaportraits.animate.stopwatch import Stopwatch
 from megaportraits.data.pictures import read_picture
+from megaportraits.data.provenance import read_statement
 from megaportraits.data.track import video_square
 from megaportraits.data.video import probe, read_frames, read_timed_frames
 from megaportraits.data.video_writer import VideoWriter, write_video
@@ -75,7 +76,7 @@ def test_side_by_side_shows_source_driver_result(animator, driver, tmp_path):
 
 def test_a_motion_file_does_what_its_video_does(animator, driver, plain, tmp_path):
 
-    with open_driver(driver, 1.0) as opened:
+    with open_driver(driver) as opened:
         extract(animator, opened, "largest", Stopwatch())[0].motion.save(tmp_path / "driver.mpmotion")
     again = made(animator, tmp_path / "driver.mpmotion", tmp_path / "out.mp4")
     assert difference(again, plain) == 0
@@ -84,7 +85,7 @@ def test_a_motion_file_does_what_its_video_does(animator, driver, plain, tmp_pat
 
 def test_a_motion_file_of_other_weights_is_refused(animator, driver, tmp_path):
 
-    with open_driver(driver, 1.0) as opened:
+    with open_driver(driver) as opened:
         track = extract(animator, opened, "largest", Stopwatch())[0].motion
     replace(track, model="another").save(tmp_path / "other.mpmotion")
     with pytest.raises(UserError, match="another motion encoder"):
@@ -191,10 +192,22 @@ def test_paste_back_gives_the_whole_photo(animator, driver, tmp_path):
     assert np.abs(result[0][:20].astype(int) - photo[:20]).mean() < 3
 
 
+def test_the_first_seconds_of_a_driver(animator, tmp_path):
+    """Of a video, and of a motion file."""
+    with open_driver(DEMO / "driver.mp4", 0.4) as opened:
+        assert [time for time, _ in opened.frames()] == [Fraction(i, 25) for i in range(10)]
+        assert opened.frame_count == 10
+        motion = extract(animator, opened, "largest", Stopwatch())[0].motion
+    motion.save(tmp_path / "a.mpmotion")
+    report = animator.animate(SOURCE, tmp_path / "a.mpmotion", tmp_path / "b.mp4", progress=False, seconds=0.1)
+    assert report.frames == 3
+
+
 def test_preview_is_one_picture_of_every_tenth_frame(animator, tmp_path):
     animator.animate(SOURCE, DEMO / "driver.mp4", tmp_path / "sheet.png", preview=True, progress=False)
     height, width = read_picture(tmp_path / "sheet.png").shape[:2]
     assert (height, width) == (2 * 160, 6 * 2 * 160)
+    assert read_statement(tmp_path / "sheet.png").generated
     with pytest.raises(UserError, match="one picture"):
         animator.animate(SOURCE, DEMO / "driver.mp4", tmp_path / "sheet.mp4", preview=True, progress=False)
 

@@ -93,7 +93,7 @@ def motion(shipped, clip) -> Callable[..., Path]:
     @functools.cache
     def extracted(*excerpt) -> Path:
         video = clip(*excerpt)
-        with open_driver(video, 1.0) as driver:
+        with open_driver(video) as driver:
             extract(shipped, driver, "largest", Stopwatch())[0].motion.save(video.with_suffix(".mpmotion"))
         return video.with_suffix(".mpmotion")
 
@@ -352,7 +352,7 @@ def with_a_gap(clip, tmp_path_factory) -> Path:
 
 def test_frames_without_a_face(shipped, with_a_gap, photo, real_media, made, tmp_path):
     source, track = photo("painting_s9"), tmp_path / "gap.mpmotion"
-    with open_driver(with_a_gap, 1.0) as driver:
+    with open_driver(with_a_gap) as driver:
         extract(shipped, driver, "largest", Stopwatch())[0].motion.save(track)
     held, between, skipped = (
         made(source, track, no_face=policy, smooth=0.0) for policy in ("hold", "interpolate", "skip")

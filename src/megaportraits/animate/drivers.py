@@ -2,11 +2,12 @@
 
 import contextlib
 import itertools
+import math
 import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from megaportraits.errors import UserError
 
 PICTURE_FPS = Fraction(25)
 """Frame rate of pictures and folders of pictures."""
+DEFAULT_SECONDS = 4.0
+"""Length of a recording from a camera, and of the result where one picture drives, unless told."""
 _CAMERA_FPS = Fraction(30)
 
 
@@ -51,12 +54,13 @@ class Driver:
 
 
 @contextlib.contextmanager
-def open_driver(driver: str | Path, seconds: float) -> Iterator[Driver]:
+def open_driver(driver: str | Path, seconds: float | None = None) -> Iterator[Driver]:
     """Open a driver; a camera is recorded first, and the recording is deleted at the end of the block.
 
     Args:
         driver: video, picture, folder of pictures (in the natural order of their names), or the number of a camera.
-        seconds: length of a recording from a camera; Ctrl-C ends it earlier.
+        seconds: only so much of its start; None for all of it, and for `DEFAULT_SECONDS` of a camera, where Ctrl-C ends
+            the recording earlier.
 
     Raises:
         UserError: there is no such file or camera, or it is not readable.
@@ -65,14 +69,28 @@ def open_driver(driver: str | Path, seconds: float) -> Iterator[Driver]:
     if re.fullmatch(r"\d+", str(driver)) and not path.exists():
         with tempfile.TemporaryDirectory(prefix="megaportraits-") as folder:
             recording = Path(folder) / "camera.mp4"
-            record_camera(int(str(driver)), recording, seconds)
+            record_camera(int(str(driver)), recording, seconds or DEFAULT_SECONDS)
             yield _video(recording, f"camera {driver}")
     elif path.is_dir():
-        yield _folder(path)
+        yield _begun(_folder(path), seconds)
     elif path.suffix.lower() in PICTURES and path.suffix.lower() != ".gif":
         yield _pictures([path], str(path))
     else:
-        yield _video(path, str(path))
+        yield _begun(_video(path, str(path)), seconds)
+
+
+def _begun(driver: Driver, seconds: float | None) -> Driver:
+    """The first seconds of a driver; its first frame at least."""
+    if seconds is None or driver.still:
+        return driver
+
+    end = Fraction(seconds).limit_denominator(1000)
+
+    def stream() -> Iterator[tuple[Fraction, np.ndarray]]:
+        return itertools.takewhile(lambda timed: timed[0] < end, driver.stream())
+
+    most = math.ceil(end * driver.fps)
+    return replace(driver, frame_count=min(driver.frame_count or most, most), stream=stream)
 
 
 def _video(path: Path, name: str) -> Driver:

@@ -18,11 +18,11 @@ from megaportraits.animate.compositor import Compositor
 from megaportraits.animate.crop_track import CropTrack
 from megaportraits.animate.devices import note
 from megaportraits.animate.direct import Part, directed
-from megaportraits.animate.drivers import PICTURE_FPS, Driver, open_driver
+from megaportraits.animate.drivers import DEFAULT_SECONDS, PICTURE_FPS, Driver, open_driver
 from megaportraits.animate.extract import Performance, extract
 from megaportraits.animate.motion_track import MotionTrack
 from megaportraits.animate.onnx_nets import OnnxMatting
-from megaportraits.animate.outputs import is_picture, open_output
+from megaportraits.animate.outputs import MADE_BY, is_picture, open_output
 from megaportraits.animate.preview import ContactSheet, preview_frames
 from megaportraits.animate.progress import shown
 from megaportraits.animate.request import check_request, is_motion_file, photos_of
@@ -103,7 +103,7 @@ def animate_files(
     with contextlib.ExitStack() as stack:
         opened, performances = None, []
         if is_motion_file(driver):
-            performances = [Performance(_known_motion(animator, driver), None)]
+            performances = [Performance(_known_motion(animator, driver, options.seconds), None)]
         else:
             opened = stack.enter_context(open_driver(driver, options.seconds))
         with clock.stage("source"):
@@ -128,14 +128,14 @@ def animate_files(
     )
 
 
-def _known_motion(animator: Animator, path: str | Path) -> MotionTrack:
+def _known_motion(animator: Animator, path: str | Path, seconds: float | None) -> MotionTrack:
     track = MotionTrack.load(path)
     if track.model != animator.model_hash:
         raise UserError(
             f"{path} was made for a model with another motion encoder; run 'megaportraits motion extract' with the "
             "weights in use now"
         )
-    return track
+    return track.begun(seconds)
 
 
 def _roles(
@@ -162,10 +162,10 @@ def _roles(
 
 
 def _directed(track: MotionTrack, source: Source, options: AnimateOptions, moves: bool) -> Part:
-    """The part of a source; a driver of one frame lasts `options.seconds` where the result moves."""
+    """The part of a source; a driver of one frame lasts some seconds where the result moves."""
     if len(track) > 1 or not moves:
         return directed(track, source.motion, options)
-    part = directed(track.held(options.seconds, PICTURE_FPS), source.motion, options)
+    part = directed(track.held(options.seconds or DEFAULT_SECONDS, PICTURE_FPS), source.motion, options)
     return replace(part, frames=np.zeros_like(part.frames))
 
 
@@ -248,7 +248,7 @@ def _write_preview(frames: Iterable[tuple[Fraction, list[list[Picture]]]], outpu
     sheet = ContactSheet()
     for time_s, panels in frames:
         sheet.add([picture for role in panels for picture in role[1:] or role], f"{float(time_s):.2f} s")
-    sheet.write(output)
+    sheet.write(output, MADE_BY)
 
 
 def _write(
@@ -256,7 +256,7 @@ def _write(
     output: str | Path, options: AnimateOptions, clock: Stopwatch,
 ) -> None:  # fmt: skip
     part, audio = roles[0].part, options.audio or (driver.audio if driver else None)
-    cut_sound = options.audio is not None or (driver is not None and driver.still)
+    cut_sound = options.audio is not None or options.seconds is not None or (driver is not None and driver.still)
     with contextlib.ExitStack() as stack:
         writer = None
         for time_s, panels in frames:

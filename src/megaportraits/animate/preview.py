@@ -40,8 +40,8 @@ class ContactSheet:
         ImageDraw.Draw(cell).text((3, _HEIGHT_PX - 15), text, "black", font, stroke_width=2, stroke_fill="white")
         self._cells.append(cell)
 
-    def write(self, path: str | Path) -> None:
-        """Write the sheet, six cells in a row.
+    def write(self, path: str | Path, made_by: str) -> None:
+        """Write the sheet, six cells in a row, with a statement of the program that made it.
 
         Raises:
             UserError: the path cannot be written.
@@ -51,7 +51,7 @@ class ContactSheet:
         sheet = Image.new("RGB", (columns * width, -(-len(self._cells) // columns) * _HEIGHT_PX), "white")
         for i, cell in enumerate(self._cells):
             sheet.paste(cell, (i % columns * width, i // columns * _HEIGHT_PX))
-        write_picture(path, np.array(sheet))
+        write_picture(path, np.array(sheet), made_by)
 
 
 def _at_height(picture: UInt8[np.ndarray, "h w c"]) -> Image.Image:

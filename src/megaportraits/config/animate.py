@@ -47,8 +47,8 @@ class AnimateOptions:
     """What to show where the driver's face is not seen: the last motion, one between both ends, or nothing."""
     face: str = "largest"
     """Which of several faces drives: largest, a number (0 is the largest), or all; all takes a folder of sources."""
-    seconds: float = 4.0
-    """Length of the result where the driver is a picture, and of a recording from a camera."""
+    seconds: float | None = None
+    """Only the first seconds of the driver; by default all of it, and 4 seconds of a picture or a camera."""
     paste_back: bool = False
     """Show the whole photo with the moving head in it, not the head's crop."""
     background: str = "source"
@@ -120,8 +120,8 @@ class MotionExtract(LoadConfig):
     """Motion file to write (.mpmotion)."""
     face: str = "largest"
     """Which of several faces: largest, or a number (0 is the largest)."""
-    seconds: float = 4.0
-    """Length of a recording from a camera."""
+    seconds: float | None = None
+    """Only the first seconds of the driver; by default all of it, and 4 seconds of a camera."""
 
 
 @dataclass(frozen=True, kw_only=True)

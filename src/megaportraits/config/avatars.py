@@ -61,8 +61,8 @@ class AvatarAnimate:
     """What is behind the person: transparent, a colour (red, #00ff00), a picture or a video."""
     no_watermark: bool = False
     """Leave out the invisible mark by which `provenance check` knows results again; the statement in the file stays."""
-    seconds: float = 4.0
-    """Length of a recording from a camera."""
+    seconds: float | None = None
+    """Only the first seconds of the driver; by default all of it, and 4 seconds of a camera."""
     device: Device = "auto"
     """Where to compute; auto takes a GPU where there is one."""
 
