@@ -63,6 +63,24 @@ def test_version_and_groups(capsys):
     assert "animate" not in out
 
 
+def test_help_of_a_command(capsys):
+    for words, usage in ((["animate"], "animate SOURCE DRIVER OUTPUT"), (["train", "base"], "train base OUTPUT")):
+        with pytest.raises(SystemExit):
+            main(["help", *words])
+        assert capsys.readouterr().out.startswith(f"usage: megaportraits {usage} [OPTIONS]")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["provenance", "check", str(DEMO / "source.png")]])
+def test_nothing_is_said_where_nobody_reads_on(words):
+    """As in `megaportraits --help | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "megaportraits", *words]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_interruption_exits_with_130(monkeypatch):
     def interrupt(*words):
         raise KeyboardInterrupt

@@ -53,7 +53,7 @@ def show(bundle: Path) -> None:
     """List the avatars of a signed file.
 
     Args:
-        bundle: signed file.
+        bundle: signed file, or `shipped` for that of the package.
 
     Raises:
         UserError: as `verify`.

@@ -36,7 +36,7 @@ from torch import Tensor
 from megaportraits.config import StudentConfig, from_dict, to_dict
 from megaportraits.errors import UserError
 from megaportraits.files import replacing, writing
-from megaportraits.models.network import checked_load, shipped_weights
+from megaportraits.models.network import SHIPPED, checked_load, shipped_weights
 from megaportraits.models.student import BakedStudent
 
 SUFFIX = ".mpa"
@@ -135,13 +135,14 @@ def read_bundle(path: Path, trusted: Path | None = None, allow_unsigned: bool = 
     """Open a bundle for use, after checking signature and every tensor.
 
     Args:
-        path: the file.
+        path: the file, or `shipped` for that of the package.
         trusted: public key that must have signed it; None takes any key.
         allow_unsigned: take a file whose signature is missing or wrong; tensors are checked nevertheless.
 
     Raises:
         UserError: not a bundle, altered, unsigned, or signed by another key.
     """
+    path = shipped_bundle() if path == Path(SHIPPED) else path
     metadata, tensors = _read(path)
     text = metadata.get("manifest", "")
     key = _checked_key(path, metadata, text, trusted, allow_unsigned)

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -64,12 +65,29 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 0 done, 2 wrong input, 130 interrupted.
+    """Run a command; return the exit code: 0 done, 2 wrong input, 130 interrupted, 141 nobody reads what is printed.
 
     Raises:
         SystemExit: SIGTERM came (143), or help was asked for (0).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            return _answer(words)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        return 128 + signal.SIGPIPE
+    except UserError as error:
+        print(f"megaportraits: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("megaportraits: interrupted", file=sys.stderr)
+        return 130
+
+
+def _answer(words: list[str]) -> int:
     if words[:1] == ["help"] and len(words) > 1:
         words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
@@ -78,16 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"megaportraits {__version__}")
         return 0
-    try:
-        name, rest = _split(words)
-        with _ended_by_sigterm():
-            return _run(name, _resolve(COMMANDS[name].target), rest)
-    except UserError as error:
-        print(f"megaportraits: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("megaportraits: interrupted", file=sys.stderr)
-        return 130
+    name, rest = _split(words)
+    with _ended_by_sigterm():
+        return _run(name, _resolve(COMMANDS[name].target), rest)
 
 
 @contextlib.contextmanager

@@ -53,6 +53,7 @@ def test_truth_protocol(config, crossed_clips, random_weights, tmp_path, capsys)
     assert capsys.readouterr().out.strip() == text.strip()
     assert f"| model | {mean(results, 'model', 'raw_psnr_db'):.2f} |" in text
     assert "LPIPS: not available: no network; name its file with --lpips" in text
+    assert "gaze error °: not available: no network; give --gaze-net shipped" in text
     assert "\\toprule" in (tmp_path / "a/scores.tex").read_text()
     with (tmp_path / "a/scores.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(results.rows)
@@ -215,6 +216,12 @@ def test_set_distances_are_of_all_pictures_of_a_method(config, monkeypatch, tmp_
     assert again == found
     assert read_results(config.output).networks["kid"]["file"] == "net.pth"
     assert "FID" not in read_results(config.output).unavailable
+
+
+def test_the_gaze_net_of_the_package_judges_by_name(config):
+    results = run(config, gaze_net="shipped", count=1)
+    assert results.networks["gaze_deg"]["file"] == "gaze"
+    assert mean(results, "right answer", "eyes_gaze_deg") < 1e-3
 
 
 def test_missing_weights_are_refused(config, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -124,6 +125,14 @@ def test_markdown():
     ]
     assert r"FID: not available: no \*net\*" in markdown(table[1])
     assert "| method" not in markdown(table[1])
+
+
+def test_likeness_by_our_own_net_is_not_passed_off_as_csim():
+    """A recogniser that needs a pose net is one of `train identity`."""
+    own, other = {"file": "identity", "sha256": "a", "with": "b"}, {"file": "x.pth", "sha256": "a"}
+    for judge, said in ((own, True), (other, False)):
+        made = tables(replace(results(row("a", face_csim=0.7)), networks={"csim": judge}))
+        assert any("not comparable with the CSIM of other" in note for t in made for note in t.notes) == said
 
 
 def test_latex():

@@ -46,7 +46,7 @@ class AvatarAnimate:
     """`megaportraits avatar animate`: a video of one avatar with the motion of another video."""
 
     bundle: Path
-    """Signed file."""
+    """Signed file, or `shipped` for that of the package."""
     driver: str
     """Video, folder of pictures, or number of a camera."""
     output: Path
@@ -113,7 +113,7 @@ class AvatarScore:
     """`megaportraits avatar score`: avatars beside their teacher."""
 
     bundle: Path
-    """Signed file."""
+    """Signed file, or `shipped` for that of the package."""
     avatars: tuple[str, ...]
     """The folders of prepared photos or clips that the student was trained with."""
     data: tuple[str, ...]

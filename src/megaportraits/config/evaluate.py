@@ -30,7 +30,8 @@ class EvaluateConfig:
     """Head pose net that measures the pose of results: a base model or a checkpoint of `train pose`; empty takes the
     evaluated model's own. Name one to compare models by the same measure."""
     gaze_net: str = ""
-    """Checkpoint of `train gaze` that measures the gaze of results; empty leaves it out."""
+    """Checkpoint of `train gaze` that measures the gaze of results, or `shipped` for that of the package; empty leaves
+    it out."""
     lpips: str = ""
     """File of LPIPS weights (alex); empty leaves LPIPS out."""
     squeezenet: str = ""

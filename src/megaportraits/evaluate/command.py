@@ -1,5 +1,6 @@
 """`megaportraits evaluate`: score a model, baselines and other systems, and report."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from megaportraits.evaluate.tables import csv_rows, latex, markdown, tables
 from megaportraits.files import file_hash, replacing
 from megaportraits.losses.pretrained import load_frozen
 from megaportraits.models.enhancer import Enhancer
-from megaportraits.models.network import shipped_weights
+from megaportraits.models.network import SHIPPED, shipped_weights
 
 _PATHS = ("data", "output", "weights", "enhancer", "inputs", "pose_net", *NETWORKS)
 _SCORING = ("count", "frames", "step", "seed", "split")
@@ -47,6 +48,8 @@ def evaluate(config: EvaluateConfig) -> None:
             be written.
     """
     leave_a_core()
+    if config.gaze_net == SHIPPED:
+        config = replace(config, gaze_net=str(shipped_weights("gaze")))
     output, weights = Path(config.output), Path(config.weights or shipped_weights())
     if config.inputs:
         _write_inputs(config, Animator.load(weights, config.device).size_px)

@@ -20,6 +20,8 @@ NETWORKS = {
     "iqa": ("iqa",),
 }
 """Metrics that need a network, by the setting that names its file."""
+_HINT = "name its file with --{} (docs/frozen-nets.md)"
+_HINTS = {"gaze_net": "give --gaze-net shipped for that of the package (docs/gaze.md)"}
 _OF_ANSWERS = ("lpips", "squeezenet")
 _OF_OTHERS = ("leak",)
 _CHUNK = 16
@@ -56,7 +58,7 @@ def networks_used(config: EvaluateConfig, weights: str | Path, protocol: Protoco
 def networks_missing(config: EvaluateConfig, protocol: Protocol, size_px: int) -> dict[str, str]:
     """By metric, why it cannot be measured and what to do."""
     missing = {
-        metric: f"no network; name its file with --{option.replace('_', '-')} (docs/frozen-nets.md)"
+        metric: f"no network; {_HINTS.get(option) or _HINT.format(option.replace('_', '-'))}"
         for option, metric in _metrics(protocol)
         if not getattr(config, option)
     }

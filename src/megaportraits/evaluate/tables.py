@@ -66,6 +66,11 @@ def tables(results: Results) -> list[Table]:
             f"FID and KID of {total} pictures: FID is biased upwards, strongly below about 2048; compare it only with "
             "that of equally many, and prefer KID"
         )
+    if "with" in results.networks.get("csim", {}):
+        made["judges"].notes.append(
+            f"CSIM by {results.networks['csim']['file']}, a recognition net of `train identity`: it tells no more than "
+            "which of two runs is nearer to the source, and is not comparable with the CSIM of other recognisers"
+        )
     if made["edges"].columns:
         made["edges"].notes.append("sharpness: 1 is the right answer's, less is too smooth, more too sharp or noisy")
     for name, why in results.unavailable.items():

@@ -14,6 +14,8 @@ from megaportraits.models.blocks import Recomputed, fold_weights, folded_state
 Loaded = TypeVar("Loaded", bound="Network")
 Shipped = Literal["base", "enhancer", "gaze", "identity", "avatars"]
 """Kinds of models whose weights come with the package."""
+SHIPPED = "shipped"
+"""What stands for the package's own file or folder in some options."""
 _OPTIONS: dict[str, str] = {"base": "--weights", "enhancer": "--enhancer"}
 
 
