@@ -124,7 +124,7 @@ def test_unsigned_files_are_refused_unless_they_are_wanted(made, tmp_path):
         ({"--consent": json.dumps(CONSENT | {"person1": {"licence": "CC0-1.0"}})}, "person1 has no consent statement"),
         ({"--output": "a.zip"}, "does not end in .mpa"),
         ({"--key": "consent.json"}, "is not a readable key"),
-        ({"--avatars": "student"}, "no  clips in"),
+        ({"--avatars": "student"}, "no clips in"),
     ],
 )
 def test_wrong_input_is_one_sentence(made, tmp_path, capsys, change, said):

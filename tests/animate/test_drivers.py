@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from megaportraits.animate.drivers import natural_order, open_driver
-from megaportraits.data.pictures import read_picture, write_picture
+from megaportraits.animate.drivers import open_driver
+from megaportraits.data.pictures import natural_order, read_picture, write_picture
 from megaportraits.data.video_writer import VideoWriter, write_video
 from megaportraits.errors import UserError
 

@@ -16,6 +16,7 @@ from megaportraits.data.pictures import read_picture, write_picture
 from megaportraits.data.provenance import SOURCE_TYPE, read_statement, xmp, xmp_box
 from megaportraits.data.video import read_frames
 from megaportraits.data.video_writer import write_video
+from megaportraits.data.watermark import mark
 from megaportraits.errors import UserError
 
 FRAME = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
@@ -95,5 +96,22 @@ def test_the_command_tells_it(tmp_path, capsys):
     assert "statement: none" in capsys.readouterr().out
     (tmp_path / "b.mp4").write_bytes(b"no video")
     assert main(["provenance", "check", str(tmp_path / "b.mp4")]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_the_command_takes_a_folder_of_pictures(tmp_path, capsys):
+    source = read_picture(Path(str(resources.files("megaportraits.demo") / "source.png")))
+    for i in range(3):
+        write_picture(tmp_path / f"pictures/{i}.png", mark(source), MADE_BY)
+    (tmp_path / "empty").mkdir()
+    assert main(["provenance", "check", str(tmp_path / "pictures")]) == 0
+    said = capsys.readouterr().out
+    assert "statement: generated" in said
+    assert "mark: found" in said
+    assert main(["provenance", "check", str(tmp_path / "empty")]) == 2
+    assert "holds no picture" in capsys.readouterr().err
+
+
+def test_statements_of_missing_files(tmp_path):
     with pytest.raises(UserError, match="is not a readable picture or video"):
         read_statement(tmp_path / "nothing.mp4")

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from megaportraits.data.pictures import PICTURES, read_picture
+from megaportraits.data.pictures import PICTURES, pictures_in, read_picture
 from megaportraits.data.video import probe, read_timed_frames
 from megaportraits.data.video_writer import VideoWriter
 from megaportraits.errors import UserError
@@ -105,18 +105,6 @@ def _folder(folder: Path) -> Driver:
     if not paths:
         raise UserError(f"the folder {folder} holds no picture; give one with files such as 000001.png")
     return _pictures(paths, str(folder))
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder in the natural order of their names; hidden files are none."""
-    seen = (p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
-    return sorted(seen, key=natural_order)
-
-
-def natural_order(path: Path) -> list[tuple[int, str]]:
-    """Sorting key by which frame2 comes before frame10."""
-    pieces = re.split(r"(\d+)", path.name.lower())  # text and numbers take turns
-    return [(int(piece), "") if i % 2 else (-1, piece) for i, piece in enumerate(pieces)]
 
 
 def _pictures(paths: list[Path], name: str) -> Driver:

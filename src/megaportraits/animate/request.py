@@ -9,11 +9,11 @@ from jaxtyping import UInt8
 
 from megaportraits.animate.background import check_backdrop
 from megaportraits.animate.control import check_controls
-from megaportraits.animate.drivers import pictures_in
 from megaportraits.animate.motion_file import SUFFIX
 from megaportraits.animate.outputs import check_output, is_folder, is_picture
 from megaportraits.config import AnimateOptions
 from megaportraits.data.audio import has_audio
+from megaportraits.data.pictures import pictures_in
 from megaportraits.errors import UserError
 
 Photo = UInt8[np.ndarray, "H W 3"] | str | Path

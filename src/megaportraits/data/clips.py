@@ -274,17 +274,20 @@ def find_clips(folders: Iterable[str | Path], split: str | None = None) -> list[
     A clip in a tar file has the path `.../train-000000.tar/NAME`, which the functions here can read.
 
     Raises:
-        UserError: nothing is found.
+        UserError: nothing is found, or a folder is missing.
     """
     roots = [Path(f) for f in folders]
+    if gone := [root for root in roots if not root.is_dir()]:
+        raise UserError(f"there is no folder {gone[0]}; give folders of clips")
     clips = [p.parent for root in roots for p in root.glob("*/clip.json")]
     clips += [tar / name for root in roots for tar in root.glob("*.tar") for name in shard_members(tar)]
     clips.sort()
     if split is not None:
         clips = [c for c in clips if read_info(c).split == split]
     if not clips:
-        names = ", ".join(map(str, roots))
+        kind, names = f"{split} clips" if split else "clips", ", ".join(map(str, roots))
         raise UserError(
-            f"no {split or ''} clips in {names or 'an empty list of folders'}; make some with `megaportraits synth`"
+            f"no {kind} in {names or 'an empty list of folders'}; `megaportraits synth` renders some, `megaportraits "
+            "prepare videos` makes them of videos"
         )
     return clips

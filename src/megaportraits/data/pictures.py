@@ -1,6 +1,7 @@
 """Reading a photo as the viewer sees it, and writing one."""
 
 import io
+import re
 import struct
 import warnings
 from pathlib import Path
@@ -52,12 +53,26 @@ def read_picture(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
                 return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}; give the path of a picture") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a folder; give the path of a picture") from error
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise UserError(f"{path} has more than {most} million pixels; give it reduced in size") from error
     except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} is not a readable picture ({reason}); give a JPEG or PNG file") from error
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder in the natural order of their names; hidden files are none."""
+    seen = (p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+    return sorted(seen, key=natural_order)
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sorting key by which frame2 comes before frame10."""
+    pieces = re.split(r"(\d+)", path.name.lower())  # text and numbers take turns
+    return [(int(piece), "") if i % 2 else (-1, piece) for i, piece in enumerate(pieces)]
 
 
 def _learn_heic(path: str | Path) -> None:

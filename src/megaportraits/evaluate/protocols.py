@@ -205,7 +205,6 @@ def _frames(path: Path, count: int, step: int, size_px: int, least: int) -> Fram
     clip = read_clip(path)
     rows = chosen(0, len(clip.rgb) - 1, count, step)
     if len(rows) < least:
-        raise UserError(
-            f"{path} has {len(clip.rgb)} frames, of which --step {step} leaves {len(rows)}; {least} are needed"
-        )
+        left = f", of which --step {step} leaves {len(rows)}" if step else ""
+        raise UserError(f"{path} has {len(clip.rgb)} frames{left}; {least} are needed")
     return clip_frames(clip, rows, size_px)

@@ -81,7 +81,9 @@ def read_results(path: str | Path) -> Results:
     """
     file = Path(path) / "scores.json" if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise UserError(f"there is no file {file}; give the scores.json of `megaportraits evaluate`, or its folder")
+        inside = sorted(scores.parent.name for scores in Path(path).glob("*/scores.json"))
+        hint = f"the folder holds {', '.join(inside)}: give one of them" if inside else "give that of an evaluation"
+        raise UserError(f"there is no file {file}; {hint}")
     data = read_json(file)
     found = data.get("schema_version") if isinstance(data, dict) else "nothing"
     if found != SCHEMA_VERSION or data.keys() != {f.name for f in fields(Results)}:

@@ -168,14 +168,16 @@ def _is_kept(config: SynthConfig, identity: int, motion: int) -> bool:
     if not is_complete(folder):
         return False
     info, frames = read_info(folder), len(read_truth(folder).scale)
-    found = (info.identity, info.motion, info.size_px, info.frame_step_s, frames, info.source)
-    names = (_label(config, identity), _label(config, motion))
-    asked = (*names, config.size, config.step / FPS, config.frames, _source(config))
-    if found != asked:
-        raise UserError(
-            f"{folder} holds another clip (identity, motion, size, frame step, frames, source: {found}, "
-            f"asked for {asked}); choose another output folder"
-        )
+    both = {
+        "identity": (info.identity, _label(config, identity)),
+        "motion": (info.motion, _label(config, motion)),
+        "size": (info.size_px, config.size),
+        "frame step": (f"{info.frame_step_s:g} s", f"{config.step / FPS:g} s"),
+        "frames": (frames, config.frames),
+        "source": (info.source, _source(config)),
+    }
+    if other := [f"{name} {found}, not {asked}" for name, (found, asked) in both.items() if found != asked]:
+        raise UserError(f"{folder} holds another clip ({'; '.join(other)}); choose another output folder")
     return True
 
 
