@@ -38,3 +38,26 @@ def test_row_names_what_exists(row):
     assert tests
     text = (ROOT / "docs/paper.md").read_text()
     assert all(f"- **{mark}" in text for mark in re.findall(r"[CD]\d+", differs))
+
+
+def numbers(line: str) -> list[str]:
+    return re.findall(r"(?<=\| )-?\d+\.\d+(?= \|)", line)
+
+
+def test_the_readmes_scores_are_those_of_the_results():
+    """Each number of a method in README's table is one of that method in docs/results.md, rounded."""
+    named = {
+        "shipped model": "model", "the same, constant expression": "model, z constant",
+        "source, true similarity": "source, similarity", "right answer": "right answer",
+        "source, 2D warp by the answer's landmarks": "source, landmark warp",
+    }  # fmt: skip
+    readme, results = (ROOT / name for name in ("README.md", "docs/results.md"))
+    rows = [line for line in readme.read_text().splitlines() if line.startswith(tuple(f"| {name} |" for name in named))]
+    assert len(rows) == len(named)
+    for row in rows:
+        method = named[row.split("|")[1].strip()]
+        lines = [line for line in results.read_text().splitlines() if line.startswith(f"| {method} |")]
+        known = [float(number) for line in lines for number in numbers(line)]
+        for number in numbers(row):
+            places = len(number.partition(".")[2])
+            assert any(f"{value:.{places}f}" == number for value in known), (method, number)
