@@ -19,6 +19,7 @@ from torch import Tensor
 from megaportraits.config import DOMAIN_ON, AugmentConfig, DomainConfig, LoopConfig, PoseTraining, preset
 from megaportraits.data.clips import find_clips
 from megaportraits.data.pairs import FrameStore
+from megaportraits.evaluate.frames import spread
 from megaportraits.geometry import angles_from_rotation, rotation_error_deg
 from megaportraits.models.motion_encoder import HeadPoseNet
 from megaportraits.training.pose import PoseStage
@@ -27,7 +28,7 @@ EFFECTS = (
     "blur", "motion_blur", "vignette", "rescale", "noise", "jpeg", "h264", "white_balance", "exposure", "gamma",
     "glasses", "occluders", "backdrop",
 )  # fmt: skip
-BATCH = 24
+BATCH = FRAMES = 24
 
 
 def settings(variant: str) -> DomainConfig:
@@ -57,10 +58,10 @@ def train(config: PoseTraining, rate: float) -> HeadPoseNet:
 
 @torch.no_grad()
 def rotations(net: HeadPoseNet, store: FrameStore, clip: int) -> tuple[Tensor, Tensor]:
-    """The net's and the known rotations of a clip."""
-    footage = store[clip]
-    pictures = torch.from_numpy(footage.rgb).permute(0, 3, 1, 2).float() / 255
-    return net(pictures).rotation, footage.pose.rotation
+    """The net's and the known rotations of a clip, of at most 24 frames."""
+    frames = [store.frame(clip, number) for number in spread(0, len(store[clip].rgb) - 1, FRAMES)]
+    found = net(torch.cat([frame.rgb for frame in frames])).rotation
+    return found, torch.cat([frame.pose.rotation for frame in frames])
 
 
 def rendered_error_deg(net: HeadPoseNet, store: FrameStore) -> float:
