@@ -125,7 +125,7 @@ BAD: dict[str, tuple[str, Make, str]] = {
     "source is a text": ("--source", file("photo.jpg"), "not a readable picture"),
     "source is empty": ("--source", file("photo.jpg", b""), "not a readable picture"),
     "source is noise": ("--source", noise("photo.png"), "not a readable picture"),
-    "source is a folder": ("--source", str, "not a readable picture"),
+    "source is a folder": ("--source", str, "is a folder; give the path of a picture"),
     "source is cut off": ("--source", half_jpeg, "not a readable picture"),
     "source promises billions of pixels": ("--source", enormous_picture, "not a readable picture"),
     "source is a video": ("--source", words(str(DEMO / "driver.mp4")), "not a readable picture"),
