@@ -14,13 +14,13 @@ from megaportraits.config import AlarmConfig
 from megaportraits.data.clips import find_clips
 from megaportraits.data.pairs import FrameStore
 from megaportraits.models.base import BaseModel
-from megaportraits.models.network import shipped_weights
+from megaportraits.models.network import SHIPPED, shipped_weights
 from megaportraits.training.alarms import Alarms
 
 
 def main() -> None:
     options = parse()
-    model = BaseModel.load(shipped_weights() if options.weights == "shipped" else options.weights)
+    model = BaseModel.load(shipped_weights() if options.weights == SHIPPED else options.weights)
     plain = AlarmConfig(
         groups=options.groups, people=options.people, frames=options.frames, clips=options.clips,
         portraits=options.clips, quiet_steps=0,

@@ -83,14 +83,18 @@ def _begun(driver: Driver, seconds: float | None) -> Driver:
     """The first seconds of a driver; its first frame at least."""
     if seconds is None or driver.still:
         return driver
-
-    end = Fraction(seconds).limit_denominator(1000)
+    end = exact(seconds)
 
     def stream() -> Iterator[tuple[Fraction, np.ndarray]]:
         return itertools.takewhile(lambda timed: timed[0] < end, driver.stream())
 
     most = math.ceil(end * driver.fps)
     return replace(driver, frame_count=min(driver.frame_count or most, most), stream=stream)
+
+
+def exact(seconds: float) -> Fraction:
+    """In whole milliseconds or simpler, so that a frame at 0.4 s is not before 0.4 s."""
+    return Fraction(seconds).limit_denominator(1000)
 
 
 def _video(path: Path, name: str) -> Driver:

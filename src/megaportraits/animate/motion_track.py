@@ -95,11 +95,8 @@ class MotionTrack:
         arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name in _ARRAYS}
         return replace(self, times_s=tuple(self.times_s[i] for i in rows), **arrays)
 
-    def begun(self, seconds: float | None) -> "MotionTrack":
-        """The frames of the first seconds, at least one; None takes all."""
-        if seconds is None:
-            return self
-        end = Fraction(seconds).limit_denominator(1000)
+    def before(self, end: Fraction) -> "MotionTrack":
+        """The frames before a time, at least one."""
         return self.taken(range(max(1, sum(time < end for time in self.times_s))))
 
     def held(self, seconds: float, fps: Fraction) -> "MotionTrack":

@@ -18,7 +18,7 @@ from megaportraits.animate.compositor import Compositor
 from megaportraits.animate.crop_track import CropTrack
 from megaportraits.animate.devices import note
 from megaportraits.animate.direct import Part, directed
-from megaportraits.animate.drivers import DEFAULT_SECONDS, PICTURE_FPS, Driver, open_driver
+from megaportraits.animate.drivers import DEFAULT_SECONDS, PICTURE_FPS, Driver, exact, open_driver
 from megaportraits.animate.extract import Performance, extract
 from megaportraits.animate.motion_track import MotionTrack
 from megaportraits.animate.onnx_nets import OnnxMatting
@@ -135,7 +135,7 @@ def _known_motion(animator: Animator, path: str | Path, seconds: float | None) -
             f"{path} was made for a model with another motion encoder; run 'megaportraits motion extract' with the "
             "weights in use now"
         )
-    return track.begun(seconds)
+    return track if seconds is None else track.before(exact(seconds))
 
 
 def _roles(
