@@ -188,6 +188,22 @@ def test_mean_head_has_the_nominal_size_and_faces_the_viewer():
     assert head[33, 0] < 0 < head[263, 0]  # the person's right eye on the picture's left
 
 
+def test_fit_rotation_finds_the_rotation_of_a_moved_head(poses):
+    rigid = geometry.rigid_landmarks()
+    head = torch.from_numpy(geometry.mean_head()[rigid])[None].expand(4, -1, -1)
+    points = geometry.apply_matrix(geometry.pose_matrix(poses), head).numpy() * 40 + 7
+    found = torch.from_numpy(geometry.fit_rotation(points, rigid)).float()
+    assert geometry.rotation_error_deg(found, poses.rotation).max() < 0.1
+    torch.testing.assert_close(torch.linalg.det(found), torch.ones(4))
+
+
+def test_the_rigid_landmarks_are_above_the_mouth():
+    rigid = set(geometry.rigid_landmarks())
+    forehead, nose_tip, left_eye, upper_lip, lower_lip, chin = 10, 1, 263, 13, 14, 152
+    assert rigid >= {forehead, nose_tip, left_eye}
+    assert not rigid & {upper_lip, lower_lip, chin}
+
+
 def test_fit_similarity_recovers_a_known_pose():
     ids = [1, 10, 33, 152, 263, 234, 454]
     poses = [pose_of(25, -15, 30, 1.2, (0.1, -0.2, 0.0)), pose_of(-40, 10, -5, 0.7, (-0.3, 0.0, 0.0))]

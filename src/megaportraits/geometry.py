@@ -11,6 +11,8 @@ Convention, written once, here:
 - Angles are in degrees in every public name and defined by the picture: yaw > 0, the nose moves to the picture's
   right; pitch > 0, the nose moves up; roll > 0, the head turns clockwise as the viewer sees it.
   R = R_roll R_yaw R_pitch maps head axes to camera axes.
+- The head frame is a face's own: R of a person is that of the mean head laid onto the upper part of their face at
+  rest (`fit_rotation`), so that it can be seen in a picture.
 - A head pose places the head in the crop: p_crop = s R p_head + t. theta (4 x 4) is its inverse: it maps crop to
   canonical coordinates (translate, then rotate, then scale). One isotropic scale. Cameras are weakly perspective
   inside a crop, so depth has no origin and t_z = 0.
@@ -27,7 +29,7 @@ from importlib import resources
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors.numpy import load
 from torch import Tensor
 
@@ -36,6 +38,7 @@ from megaportraits.tensors import HeadPose
 FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176,
              149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
 """MediaPipe's numbers of the face-oval landmarks."""
+_RIGID_ABOVE_Y = 0.3
 FACE_CENTRE = (0.0, 0.2, -0.42)
 """Centre of the face region (between eyes and mouth) in the head frame."""
 FACE_HALF_SIDE = 0.5
@@ -231,6 +234,26 @@ def mean_head() -> Float[np.ndarray, "468 3"]:
     """
     raw = resources.files("megaportraits").joinpath("mean_head.safetensors").read_bytes()
     return load(raw)["landmarks"]
+
+
+def rigid_landmarks() -> Int[np.ndarray, " L"]:
+    """Numbers of the landmarks that do not follow the jaw: those above a line through the mean head's upper lip."""
+    return np.nonzero(mean_head()[:, 1] < _RIGID_ABOVE_Y)[0]
+
+
+def fit_rotation(
+    landmarks: Float[np.ndarray, "T L 3"], landmark_ids: Int[np.ndarray, " L"]
+) -> Float[np.ndarray, "T 3 3"]:
+    """Rotation of the similarity that best takes the mean head to 3D landmarks: any unit, axes as in the crop frame.
+
+    Least squares in closed form (Kabsch, 1976; Umeyama, 1991).
+    """
+    template = mean_head()[landmark_ids]
+    centred = landmarks - landmarks.mean(1, keepdims=True)
+    u, _, vt = np.linalg.svd(np.einsum("tli,lj->tij", centred, template - template.mean(0)))
+    signs = np.ones((len(landmarks), 3))
+    signs[:, 2] = np.sign(np.linalg.det(u @ vt))
+    return (u * signs[:, None]) @ vt
 
 
 def fit_similarity_2d(

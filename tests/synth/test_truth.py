@@ -7,11 +7,20 @@ import pytest
 import torch
 
 from megaportraits.data.crop import clip_crop
-from megaportraits.geometry import angles_from_rotation, mean_head
+from megaportraits.geometry import (
+    angles_from_rotation,
+    apply_matrix,
+    fit_rotation,
+    mean_head,
+    rigid_landmarks,
+    rotation_error_deg,
+)
 from megaportraits.synth.assets import AssetLibrary
 from megaportraits.synth.clips import make_person, make_track, planned
 from megaportraits.synth.controls import CONTROLS
 from megaportraits.synth.motion import MotionTrack, sample_motion
+from megaportraits.synth.person import face_frame
+from megaportraits.synth.rotations import world_rotation
 from megaportraits.synth.scene import neutral_camera, place_camera
 from megaportraits.synth.settings import SynthConfig
 from megaportraits.synth.track import perform
@@ -42,6 +51,24 @@ def test_angles_come_out_as_they_went_in(mini_library, person, axis, angle):
     truth = turned(mini_library, person, *np.eye(3)[axis] * angle)
     measured = angles_from_rotation(torch.from_numpy(truth.rotation)).numpy()
     assert abs(measured[1, axis] - measured[0, axis] - angle) < 4.5  # the head also moves off the camera's axis
+
+
+def test_the_head_frame_is_the_faces_own(mini_library, person):
+    """However a skull sits on its bone: the truth is how the mean head lies on the face, and a motion turns that."""
+    tilt = world_rotation(0.0, 9.0)
+    points = (person.landmarks.rest - person.neck_joints[3]) @ tilt.T + person.neck_joints[3]
+    landmarks = dataclasses.replace(person.landmarks, rest=points.astype(np.float32))
+    fitted, origin = face_frame(points)
+    tilted = dataclasses.replace(person, landmarks=landmarks, head_rotation=fitted, head_origin=origin)
+    np.testing.assert_allclose(tilted.head_rotation, tilt @ person.head_rotation, atol=1e-4)
+    far = place_camera(person, 150.0, azimuth_deg=0.0)  # without perspective
+    usual, other = (perform(mini_library.rig, p, still(), far).truth for p in (person, tilted))
+    assert rotation_error_deg(*(torch.from_numpy(t.rotation) for t in (usual, other))).item() < 0.1
+    assert np.abs(usual.landmarks - other.landmarks).mean() < 2 * PIXEL
+    canonical = apply_matrix(torch.from_numpy(other.theta), torch.from_numpy(other.landmarks_3d)).numpy()
+    rigid = rigid_landmarks()
+    again = angles_from_rotation(torch.from_numpy(fit_rotation(canonical[:, rigid], rigid)).float())
+    assert again.abs().max() < 0.5
 
 
 def test_signs_are_those_of_the_picture(mini_library, person):

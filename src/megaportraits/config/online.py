@@ -40,6 +40,8 @@ class OnlineConfig:
     seed + r."""
     cloth_patterns: bool = True
     """Random colours and patterns on clothes (domain randomisation)."""
+    wide_colors: bool = True
+    """Hair of any colour, skin of more colours than people's (domain randomisation)."""
 
     def __post_init__(self):
         at_least(self, 1, "workers", "people_per_motion", "first_clips")

@@ -18,7 +18,7 @@ from megaportraits.data.faces import FaceTracker
 from megaportraits.data.track import video_square
 from megaportraits.data.video import read_frames
 from megaportraits.evaluate.frames import spread
-from megaportraits.evaluate.poses import FsaNet, procrustes_rotation
+from megaportraits.evaluate.poses import FsaNet
 from megaportraits.evaluate.protocols import find_videos
 from megaportraits.metrics import axis_errors_deg, mean_difference_without_offset, pooled_pearson
 from megaportraits.models.motion_encoder import HeadPoseNet
@@ -142,7 +142,8 @@ def angles_on_video(net: HeadPoseNet, other: FsaNet | None, path: Path, count: i
                 points.append(landmarks)
                 angles.append(np.zeros(3) if other is None else other.angles_deg(frame, landmarks[:, :2]))
     pictures = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-    fit = torch.from_numpy(procrustes_rotation(np.stack(points))).float()
+    rigid = geometry.rigid_landmarks()
+    fit = torch.from_numpy(geometry.fit_rotation(np.stack(points)[:, rigid], rigid)).float()
     found = {
         NET: geometry.angles_from_rotation(net(pictures).rotation),
         FIT: geometry.angles_from_rotation(fit),

@@ -1,7 +1,4 @@
-"""Head poses by several methods: a head pose net of ours, a fit to MediaPipe's 3D landmarks, and FSA-Net.
-
-All give rotations or angles by the conventions of `geometry.py`.
-"""
+"""Head poses by another method, FSA-Net, by the conventions of `geometry.py`."""
 
 import importlib
 from collections.abc import Sequence
@@ -22,20 +19,6 @@ with the fit to landmarks on real videos."""
 _FSANET_SIGNS = (-1.0, 1.0, 1.0)
 """Of (yaw, pitch, roll). FSA-Net's yaw is positive to the picture's left: on 13 real videos its own numbers correlate
 with the fit to landmarks by -0.97, +0.78 and +0.96."""
-
-
-def procrustes_rotation(landmarks: Float[np.ndarray, "T L 3"]) -> Float[np.ndarray, "T 3 3"]:
-    """Rotation of the similarity that best takes the mean head to 3D landmarks (the first 468 of MediaPipe's).
-
-    Any unit, axes as in the crop frame. Least squares in closed form (Kabsch, 1976; Umeyama, 1991).
-    """
-    head = geometry.mean_head()
-    points = landmarks[:, : len(head)]
-    centred = points - points.mean(1, keepdims=True)
-    u, _, vt = np.linalg.svd(np.einsum("tli,lj->tij", centred, head - head.mean(0)))
-    signs = np.ones((len(points), 3))
-    signs[:, 2] = np.sign(np.linalg.det(u @ vt))
-    return (u * signs[:, None]) @ vt
 
 
 class FsaNet:

@@ -23,7 +23,7 @@ from megaportraits.errors import UserError
 from megaportraits.synth.assets import AssetLibrary
 from megaportraits.synth.cloth import sample_cloth_pattern
 from megaportraits.synth.controls import CONTROLS
-from megaportraits.synth.identity import sample_identity
+from megaportraits.synth.identity import sample_identity, with_wide_colors
 from megaportraits.synth.motion import FPS, sample_motion
 from megaportraits.synth.occlusion import bake_occlusion
 from megaportraits.synth.person import Person, build_person
@@ -32,7 +32,7 @@ from megaportraits.synth.scene import Camera, neutral_camera, sample_background,
 from megaportraits.synth.settings import SynthConfig
 from megaportraits.synth.track import Track, perform
 
-IDENTITY, MOTION, CAMERA, LIGHT, CLOTH = range(5)
+IDENTITY, MOTION, CAMERA, LIGHT, CLOTH, COLORS = range(6)
 """Independent streams of random numbers."""
 
 
@@ -57,6 +57,8 @@ def make_person(config: SynthConfig, library: AssetLibrary, identity: int) -> Pe
     if config.cloth_patterns:
         pattern = sample_cloth_pattern(random_stream(config, CLOTH, identity))
         spec = dataclasses.replace(spec, cloth_pattern=pattern)
+    if config.wide_colors:
+        spec = with_wide_colors(spec, random_stream(config, COLORS, identity))
     return build_person(library, spec)
 
 
@@ -159,8 +161,9 @@ def synthesise(config: SynthConfig) -> list[Path]:
 def _source(config: SynthConfig) -> str:
     cameras = {"neutral": "a neutral camera", "own": "its own camera", "motion": "a camera of the motion"}
     patterns = ", patterned clothes" if config.cloth_patterns else ""
+    colors = ", wide colours of hair and skin" if config.wide_colors else ""
     gain = f", expressions up to {config.expression_gain:g} times" if config.expression_gain > 1 else ""
-    return f"rendered from MakeHuman's head assets, {cameras[config.shared_camera]}{patterns}{gain}"
+    return f"rendered from MakeHuman's head assets, {cameras[config.shared_camera]}{patterns}{colors}{gain}"
 
 
 def _is_kept(config: SynthConfig, identity: int, motion: int) -> bool:

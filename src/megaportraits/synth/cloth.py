@@ -41,7 +41,7 @@ def sample_cloth_pattern(rng: np.random.Generator) -> ClothPattern:
     first, second, third = (roll @ yaw / period).tolist()
     return ClothPattern(
         kind=kind,
-        colors=(_any_color(rng), _any_color(rng)),
+        colors=(any_color(rng), any_color(rng)),
         axes=(tuple(first), tuple(second), tuple(third)),
         duty=float(rng.uniform(0.25, 0.75)),
         softness=float(rng.choice([0.04, 0.15, 0.5])),
@@ -49,7 +49,7 @@ def sample_cloth_pattern(rng: np.random.Generator) -> ClothPattern:
     )
 
 
-def _any_color(rng: np.random.Generator) -> Color:
+def any_color(rng: np.random.Generator) -> Color:
     """Any hue, from grey to vivid, from near black to near white."""
     hue, saturation, value = rng.uniform(0, 2 * np.pi), rng.beta(1.0, 1.3), rng.beta(1.1, 1.1)
     wheel = 0.5 + 0.5 * np.cos(hue - np.array([0, 2.094, 4.189]))

@@ -24,7 +24,7 @@ WRITE_EVERY_S = 0.5
 RATE_WINDOW_S = 60.0
 FAILURES_IN_A_ROW = 5
 """So many people in a row that cannot be rendered: not the people are broken."""
-DECISIVE = ("seed", "frames", "step", "size_px", "people_per_motion", "cloth_patterns", "skin_px")
+DECISIVE = ("seed", "frames", "step", "size_px", "people_per_motion", "cloth_patterns", "wide_colors", "skin_px")
 """Settings that all clips of a ring share."""
 
 
@@ -50,6 +50,7 @@ class Crew:
         self.job = SynthConfig(
             assets=Path(config.assets), out=ring.folder, frames=config.frames, size=config.size_px, seed=config.seed,
             step=config.step, skin=config.skin_px, camera="motion", cloth_patterns=config.cloth_patterns,
+            wide_colors=config.wide_colors,
         )  # fmt: skip
         self.owner = os.getpid()
         self.progress = Progress()

@@ -1,12 +1,12 @@
 """Who a rendered person is: a plain, JSON-able specification, sampled from a seed and a split's assets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from megaportraits.synth.assets import AssetLibrary
-from megaportraits.synth.cloth import ClothPattern
+from megaportraits.synth.cloth import ClothPattern, any_color
 from megaportraits.synth.shape import sample_sliders
 from megaportraits.synth.splits import Split, allowed
 
@@ -128,6 +128,18 @@ def sample_identity(library: AssetLibrary, rng: np.random.Generator, split: Spli
     )
 
 
+def with_wide_colors(spec: IdentitySpec, rng: np.random.Generator) -> IdentitySpec:
+    """The same person with other hair (half of the time a natural colour, blond as often as black, else any) and a skin
+    up to a third lighter or darker, in a cast of its own: no look is known from memory."""
+    natural, vivid = _near(HAIR_COLORS[_choose(rng, list(HAIR_COLORS))], rng), any_color(rng)
+    skin = replace(
+        spec.skin,
+        gain=_floats(np.exp(rng.uniform(-0.4, 0.3)) * np.exp(rng.normal(0, 0.08, 3))),
+        saturation=float(rng.uniform(0.5, 1.2)),
+    )
+    return replace(spec, skin=skin, hair_color=natural if rng.random() < 0.5 else vivid)
+
+
 def _floats(values) -> Color:
     first, second, third = (float(v) for v in values)
     return first, second, third
@@ -188,9 +200,13 @@ def _sample_hair(library, rng, split: Split, male: bool, age: float, ancestry) -
     fair = float(ancestry[2])
     grey = 2.2 * max(0.0, age - 0.3)
     color_weights = [1.2, 1.2, 0.3 + fair, 0.8 * fair, 0.35 * fair, 0.9 * fair, 0.4 * fair, 0.1 + grey, 0.7 * grey]
-    color = np.array(HAIR_COLORS[_choose(rng, list(HAIR_COLORS), color_weights)])
-    color = color * np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.04, 3))
-    return hair, _floats(np.clip(color, 0.004, 0.7))
+    return hair, _near(HAIR_COLORS[_choose(rng, list(HAIR_COLORS), color_weights)], rng)
+
+
+def _near(color: Color, rng: np.random.Generator) -> Color:
+    """Hair of about a colour."""
+    varied = np.array(color) * np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.04, 3))
+    return _floats(np.clip(varied, 0.004, 0.7))
 
 
 def _clothes(library: AssetLibrary, split: Split, male: bool) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from megaportraits.geometry import mean_head
+from megaportraits.geometry import fit_rotation, mean_head, rigid_landmarks
 from megaportraits.synth.assets import AssetLibrary
 from megaportraits.synth.formats import axis_rotation
 from megaportraits.synth.identity import IdentitySpec
@@ -63,6 +63,8 @@ class Person:
     neck_joints: Float[np.ndarray, "4 3"]
     eye_centres: Float[np.ndarray, "2 3"]
     """Left, right."""
+    head_rotation: Float[np.ndarray, "3 3"]
+    """How the mean head lies on this person's face at rest, in the world: their head frame against their head bone."""
     head_origin: Float[np.ndarray, "3"]
     """Where the origin of the mean-head template lies in this person's head at rest."""
     lid_closure: dict[str, float]
@@ -85,6 +87,7 @@ def build_person(library: AssetLibrary, spec: IdentitySpec) -> Person:
     ids = np.array(library.topology.landmarks)
     landmarks = Columns.pack(body[ids], library.rig.column_offsets(joints, body[ids], library.bone_weights[ids]))
     eyes = [library.rig.bone(name) for name in ("eye.L", "eye.R")]
+    rotation, origin = face_frame(body[ids])
     return Person(
         spec=spec,
         parts=tuple(parts),
@@ -95,7 +98,8 @@ def build_person(library: AssetLibrary, spec: IdentitySpec) -> Person:
         landmark_neck_weights=library.rig.neck_weights(library.bone_weights[ids]),
         neck_joints=joints[library.rig.neck],
         eye_centres=_eye_centres(surface.rest, static[:, 6], joints[eyes]),
-        head_origin=_template_origin(body[ids]),
+        head_rotation=rotation,
+        head_origin=origin,
         lid_closure={side: _lid_closure(library, body, joints, side) for side in library.topology.lid_margins},
     )
 
@@ -154,12 +158,14 @@ def _eye_centres(surface, eye, joints) -> Float[np.ndarray, "2 3"]:
     return centres
 
 
-def _template_origin(landmarks: Float[np.ndarray, "468 3"]) -> Float[np.ndarray, "3"]:
-    """Origin of the mean head in world coordinates, by a least-squares scale and shift onto a face at rest."""
-    template = mean_head().astype(np.float64) @ WORLD_TO_CROP
+def face_frame(landmarks: Float[np.ndarray, "468 3"]) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
+    """Rotation and origin of the mean head laid onto a face at rest, in the world; the jaw does not turn it."""
+    rigid = rigid_landmarks()
+    rotation = WORLD_TO_CROP @ fit_rotation((landmarks[rigid] @ WORLD_TO_CROP)[None], rigid)[0] @ WORLD_TO_CROP
+    template = mean_head().astype(np.float64) @ WORLD_TO_CROP @ rotation.T
     centred = template - template.mean(0)
     scale = (centred * (landmarks - landmarks.mean(0))).sum() / (centred**2).sum()
-    return landmarks.mean(0) - scale * template.mean(0)
+    return rotation, landmarks.mean(0) - scale * template.mean(0)
 
 
 def _lid_closure(library: AssetLibrary, body, joints, side: str) -> float:

@@ -44,6 +44,8 @@ class SynthConfig:
     """Each motion's expressions are made up to this much stronger; 1 is a conversation."""
     cloth_patterns: bool = False
     """Random colours and patterns on clothes; people are otherwise the same as without."""
+    wide_colors: bool = False
+    """Hair of any colour, skin of more colours than people's; people are otherwise the same as without."""
 
     def __post_init__(self):
         for name in ("clips", "frames", "step", "workers"):

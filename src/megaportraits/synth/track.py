@@ -70,7 +70,10 @@ class Track:
 
 
 def perform(rig: Rig, person: Person, motion: MotionTrack, camera: Camera) -> Track:
-    """Pose a person through a motion and measure the truth; nothing is drawn."""
+    """Pose a person through a motion and measure the truth; nothing is drawn.
+
+    A motion says how the face is turned, not the head bone: all who perform it look alike turned.
+    """
     poses = tuple(_pose(rig, person, motion, frame) for frame in range(len(motion)))
     points = np.stack([_to_camera(camera, _landmarks(person, pose)) for pose in poses])
     plane = points[..., :2] / points[..., 2:]
@@ -79,7 +82,7 @@ def perform(rig: Rig, person: Person, motion: MotionTrack, camera: Camera) -> Tr
     origins = np.stack([WORLD_TO_CROP @ (m @ np.append(person.head_origin, 1.0))[:3] for m in heads])
     depth = (points[..., 2:] - origins[:, None, 2:]) / origins[:, None, 2:] * (2 / crop.side)
     landmarks = crop.to_crop_coordinates(plane)
-    rotation = WORLD_TO_CROP @ heads[:, :3, :3] @ WORLD_TO_CROP
+    rotation = WORLD_TO_CROP @ heads[:, :3, :3] @ person.head_rotation @ WORLD_TO_CROP
     truth = _truth(motion, rotation_to_ray(origins).transpose(0, 2, 1) @ rotation, landmarks, depth)
     return Track(poses, camera, crop, truth)
 
@@ -105,7 +108,7 @@ def _truth(motion: MotionTrack, rotation, landmarks, depth) -> Truth:
 def _pose(rig: Rig, person: Person, motion: MotionTrack, frame: int) -> FramePose:
     controls, (yaw, pitch) = motion.controls[frame], motion.gaze_deg[frame]
     units = pose_units(controls, (yaw, pitch), person.spec.resting, person.lid_closure)
-    turn = rotation_vector(world_rotation(*motion.head_deg[frame]))
+    turn = rotation_vector(world_rotation(*motion.head_deg[frame]) @ person.head_rotation.T)
     neck = [np.eye(4)]
     for joint, share in zip(person.neck_joints, NECK_SHARES, strict=True):
         neck.append(neck[-1] @ about_point(rotation_from_vector(share * turn), joint))
