@@ -3,11 +3,9 @@
 import re
 import sys
 
-import numpy as np
 import pytest
 import torch
 
-from megaportraits import geometry
 from megaportraits.config import preset
 from megaportraits.errors import UserError
 from megaportraits.evaluate.pose_report import FIT, NET, PoseErrors, agreement_table, pose_report, truth_table

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from megaportraits import geometry
 from megaportraits.data.crop import SquareCrop
 from megaportraits.errors import UserError
 
