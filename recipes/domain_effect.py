@@ -53,7 +53,7 @@ def train(config: PoseTraining, rate: float) -> HeadPoseNet:
         torch.nn.utils.clip_grad_norm_(stage.generator.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-    return stage.generator.eval()
+    return stage.generator.pose.eval()
 
 
 @torch.no_grad()

@@ -99,11 +99,27 @@ def test_pose_samples_carry_the_pose_of_the_moved_picture(store):
     assert torch.equal(flat(first[1]), flat(again[1]))
     true_yaws = torch.cat([store[c].pose.rotation[:, 2, 0] for c in range(4)])
     assert (true_yaws + first[1].rotation[0, 2, 0]).abs().min() < 1e-5  # mirrored: yaw of some frame, negated
-    pictures, poses = collate_poses([dataset[i] for i in range(5)])
+    pictures, poses, points = collate_poses([dataset[i] for i in range(5)])
+    assert points.shape == (5, len(keypoints.KEYPOINTS), 2)
     assert pictures.shape == (5, 3, 32, 32)
     assert poses.rotation.shape == (5, 3, 3)
     assert pictures.min() >= 0
     assert pictures.max() <= 1
+
+
+def test_keypoints_of_a_pose_sample_lie_where_its_pose_puts_them(store):
+    """Moved, zoomed and turned like the picture."""
+    still = AugmentConfig(flip=0.0)
+    _, pose, points = PoseDataset(store, PoseTraining("", shift=0.2, zoom=0.3, roll_deg=30.0, augment=still), 9)[5]
+    flat_points = (points[0] - pose.translation[0, :2]) / pose.scale[0]
+    candidates = []
+    for clip in range(4):
+        for number in range(len(store[clip].rgb)):
+            frame = store.frame(clip, number)
+            turn = (pose.rotation[0] @ frame.pose.rotation[0].T)[:2, :2]
+            own = (frame.keypoints[0] - frame.pose.translation[0, :2]) / frame.pose.scale[0]
+            candidates.append((own @ turn.T - flat_points).abs().max())
+    assert min(candidates) < 1e-4
 
 
 def test_store_keeps_the_most_recently_used_clips_within_its_budget(drawn_clips):

@@ -41,6 +41,29 @@ def test_pose_stage_overfits_one_batch(pose_config):
     assert sum(errors[-5:]) / 5 < 0.35 * errors[0]
 
 
+def test_keypoints_teach_the_pose_nets_trunk_and_unknown_ones_say_nothing(pose_config):
+    stage = make_stage(pose_config)
+    picture, pose, points = first_batch(stage)
+    assert points.isfinite().all()
+
+    def gradients(points):
+        stage.generator.zero_grad()
+        term = stage.generator_terms((picture, pose, points), 0)["keypoints"][0]
+        term.backward()
+        return term.item(), {name: p.grad for name, p in stage.generator.named_parameters() if p.grad is not None}
+
+    term, reached = gradients(points)
+    assert term > 0
+    assert {name for name, grad in reached.items() if grad.abs().sum() > 0} >= {
+        "keypoints.weight",
+        "pose.trunk.stem.weight",
+    }
+    assert "pose.head.weight" not in reached
+    term, reached = gradients(torch.full_like(points, torch.nan))
+    assert term == 0
+    assert all(grad.isfinite().all() and grad.abs().sum() == 0 for grad in reached.values())
+
+
 def test_base_stage_overfits_one_batch(base_config, plain_weights, no_augmentation):
     config = replace(
         base_config, batch=2, drivers_per_source=1, weights=plain_weights, augment=no_augmentation,
@@ -291,7 +314,7 @@ def test_the_pose_net_goes_on_from_weights_for_use(base_config, pose_net, pose_c
     """Its own or those in a base model."""
     wanted = HeadPoseNet.load(pose_net).state_dict()
     for known in (pose_net, make_trainer(base_config).run()):
-        again = make_stage(replace(pose_config, start_from=str(known))).generator.state_dict()
+        again = make_stage(replace(pose_config, start_from=str(known))).generator.pose.state_dict()
         assert all(torch.equal(tensor, wanted[name]) for name, tensor in again.items())
 
 

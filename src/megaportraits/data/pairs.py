@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
+from megaportraits import geometry
 from megaportraits.config import AugmentConfig, PoseTraining
 from megaportraits.data import augment, domain, keypoints
 from megaportraits.data.clips import read_clip, read_info, read_truth
@@ -217,6 +218,10 @@ class _Shared:
     """Of the person who acts instead, where there is one."""
 
 
+PosedPicture = tuple[Tensor, HeadPose, Tensor]
+"""Pictures, head poses and keypoints in crop coordinates (NaN where unknown); what training a head pose net takes."""
+
+
 class PoseDataset(Dataset):
     """Frames with true head poses: mirrored, moved, jittered, half of them over a random backdrop; with domain
     randomisation, all of its effects."""
@@ -228,8 +233,8 @@ class PoseDataset(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[Tensor, HeadPose]:
-        """(`1 3 S S` in [0, 1], pose)."""
+    def __getitem__(self, index: int) -> PosedPicture:
+        """Picture (`1 3 S S` in [0, 1]), head pose and keypoints (`1 K 2`) in it."""
         settings, generator = self.config, sample_generator(self.config.loop.seed, index)
         clip = int(torch.randint(len(self.store), (), generator=generator))
         frame = self.store.frame(clip, int(torch.randint(len(self.store[clip].rgb), (), generator=generator)))
@@ -246,9 +251,12 @@ class PoseDataset(Dataset):
             rgb = rgb * matte + augment.random_backdrop(self.store.size_px, generator) * (1 - matte)
         rgb = self.domain.cover(rgb, matte, pose, camera)
         rgb = augment.colour_jitter(rgb, generator, settings.augment.severe_jitter, settings.augment.grey)
-        return self.domain.film(rgb, camera), pose
+        points = keypoints.in_space(frame.keypoints, frame.depth)
+        placed = geometry.apply_matrix(geometry.pose_matrix(pose) @ geometry.theta(frame.pose), points)
+        return self.domain.film(rgb, camera), pose, placed[..., :2]
 
 
-def collate_poses(items: list[tuple[Tensor, HeadPose]]) -> tuple[Tensor, HeadPose]:
-    """Batch of (pictures, poses)."""
-    return stack([picture for picture, _ in items]), stack([pose for _, pose in items])
+def collate_poses(items: list[PosedPicture]) -> PosedPicture:
+    """One batch of several."""
+    pictures, poses, points = zip(*items, strict=True)
+    return stack(pictures), stack(poses), stack(points)

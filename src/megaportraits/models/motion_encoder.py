@@ -55,12 +55,19 @@ class HeadPoseNet(nn.Module):
         with torch.no_grad():
             self.head.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1.0, 0, 0, 0, 0]))
 
-    def forward(self, image: Float[Tensor, "B 3 H W"]) -> HeadPose:
-        features = self.trunk(_shrink(image, self.input_px) * 2 - 1)
-        numbers = self.head(F.adaptive_avg_pool2d(features, 4).flatten(1))
+    def features(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B F"]:
+        """What the pose is read from."""
+        return F.adaptive_avg_pool2d(self.trunk(_shrink(image, self.input_px) * 2 - 1), 4).flatten(1)
+
+    def read(self, features: Float[Tensor, "B F"]) -> HeadPose:
+        """The head pose that features hold."""
+        numbers = self.head(features)
         numbers = numbers.to(geometry.working_type(numbers))
         translation = F.pad(numbers[:, 7:9], (0, 1))
         return HeadPose(geometry.rotation_from_6d(numbers[:, :6]), numbers[:, 6].exp(), translation)
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> HeadPose:
+        return self.read(self.features(image))
 
 
 class ExpressionNet(nn.Module):
