@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,9 @@ def test_a_run_exports_resumes_and_starts_another(config):
     begun = torch.cat([p.flatten() for p in stage.generator.parameters()])
     fresh = torch.cat([p.flatten() for p in GazeStage(config).generator.parameters()])
     assert not begun.equal(fresh)
+    shutil.rmtree(done / "state")
+    used = GazeStage(replace(config, start_from=str(done))).generator
+    assert all(map(torch.equal, used.parameters(), GazeNet.load(done).parameters())), "weights for use start a run too"
     grid = stage.pictures(stage.generator, stage.collate([stage.dataset(8)[i] for i in range(8)]))
     assert tuple(grid.shape) == (8 * 32, 2 * 32, 3)
 

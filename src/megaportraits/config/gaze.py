@@ -74,7 +74,7 @@ class GazeTraining:
     teacher: str = ""
     """File of another gaze system's predictions (docs/gaze.md), learnt in the place of the rendered truth."""
     start_from: str = ""
-    """Warm restart: training checkpoint of an earlier leg."""
+    """Warm restart: checkpoint of an earlier leg, or weights for use (weights only, fresh optimiser)."""
     batch: int = 64
     """Frames in a batch."""
     size_px: int = 256

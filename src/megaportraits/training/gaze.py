@@ -10,18 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from megaportraits.checkpoint import read_tensors
 from megaportraits.config import GazeTraining, gaze_preset
 from megaportraits.data.clips import find_clips
 from megaportraits.data.eyes import EyeDataset, EyeSample
 from megaportraits.data.pairs import FrameStore
 from megaportraits.data.teachers import taught_states, true_states
 from megaportraits.models.gaze import GazeNet, gaze_error_deg
-from megaportraits.models.network import checked_load
 from megaportraits.tensors import stack
 from megaportraits.training.log import grid
 from megaportraits.training.loop import Terms, train
 from megaportraits.training.stage import LoneStage
+from megaportraits.training.warm_start import start_generator
 
 MAE_WEIGHT, MSE_WEIGHT = 15.0, 10.0
 
@@ -36,8 +35,7 @@ class GazeStage(LoneStage):
         self.collate = stack
         self.generator = GazeNet(gaze_preset(config.preset))
         if config.start_from:
-            state = Path(config.start_from) / "state" / "generator.safetensors"
-            checked_load(self.generator, read_tensors(state), state)
+            start_generator(self.generator, config.start_from, "gaze")
         clips = find_clips(config.data, "train")
         self.store = FrameStore(clips, config.size_px, config.cache_gb)
         self.states = taught_states(config.teacher, clips) if config.teacher else true_states(clips)
