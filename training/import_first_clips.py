@@ -2,9 +2,9 @@
 
     python training/import_first_clips.py FROM TO
 
-Every clip is cut to its one-square crop. Its true rotation is the head bone's, not the face's (geometry.py): for the base
-model, which does not need it, not for the head pose net. Clips that use a held-out asset are marked `held_out`, so that
-training never reads them. Leg 1 in LEGS.md starts from these.
+Every clip is cut to its one-square crop. Its true rotation is the head bone's, not the face's (geometry.py): for the
+base model, which does not need it, not for the head pose net. Clips that use a held-out asset are marked `held_out`, so
+that training never reads them. Leg 1 in LEGS.md starts from these.
 """
 
 import argparse
