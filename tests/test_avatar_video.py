@@ -5,6 +5,7 @@ from importlib import resources
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,8 +14,8 @@ from PIL import Image
 from megaportraits.bundle import read_bundle
 from megaportraits.cli import main
 from megaportraits.data.provenance import read_statement
-from megaportraits.data.video import probe, read_frames
-from megaportraits.data.video_writer import write_video
+from megaportraits.data.video import probe, read_frames, read_timed_frames
+from megaportraits.data.video_writer import VideoWriter, write_video
 from megaportraits.player import Player, onnx_bytes
 
 DRIVER = Path(str(resources.files("megaportraits.demo"))) / "driver.mp4"
@@ -111,3 +112,21 @@ def test_players_paint_what_the_student_paints(made):
         assert wanted.matte is not None
         assert np.abs(matte - wanted.matte[0, 0].numpy()).max() < 1e-4
     assert len(onnx_bytes(model)) > 1000
+
+
+def test_no_input_is_overwritten(made, driver, tmp_path, capsys):
+    mine = tmp_path / "mine.mp4"
+    mine.write_bytes(driver.read_bytes())
+    assert main(["avatar", "animate", str(made / "a.mpa"), str(mine), str(mine)]) == 2
+    assert "is one of the inputs" in capsys.readouterr().err
+    assert mine.read_bytes() == driver.read_bytes()
+
+
+def test_times_are_the_drivers(made, driver, tmp_path):
+    """The first picture of a video may come later than its sound."""
+    with VideoWriter(tmp_path / "late.mkv", Fraction(25), 256, 256) as writer:
+        for number, frame in enumerate(islice(read_frames(DRIVER), 3)):
+            writer.write(cv2.resize(frame, (256, 256)), Fraction(1, 2) + Fraction(number, 25))
+    assert main(["avatar", "animate", str(made / "a.mpa"), str(tmp_path / "late.mkv"), str(tmp_path / "out.mkv")]) == 0
+    times = [float(time_s) for time_s, _ in read_timed_frames(tmp_path / "out.mkv")]
+    np.testing.assert_allclose(times, [0.5, 0.54, 0.58], atol=2e-3)

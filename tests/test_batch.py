@@ -95,6 +95,7 @@ def test_wrong_tables_teach(place, table, reason):
     [
         ("source,driver\n,a.mp4\n", "no source"),
         ("source,driver\n*.jpg,a.mp4\n", "no file fits"),
+        ("source,driver\na\0.png,a.mp4\n", "null byte"),
         ("source,driver,mouth\na.png,a.mp4,wide\n", "mouth"),
         ("source,driver,output\na.png,a.mp4,x.txt\n", "x.txt"),
         ("source,driver,output\n*.png,a.mp4,x.mp4\n", "stands for 2"),
@@ -132,3 +133,21 @@ def test_a_table_that_is_no_text(place):
     (place / "jobs.csv").write_bytes(bytes(range(128, 256)))
     with pytest.raises(UserError, match="not a readable table"):
         read_jobs(BatchConfig(jobs=place / "jobs.csv", output=place / "out"))
+
+
+def test_no_video_takes_the_place_of_what_drives_another(place):
+    shutil.copy(place / "a.mp4", place / "c.mp4")
+    table = "source,driver,output\na.png,a.mp4,b.mp4\nb.png,b.mp4,d.mp4\n"
+    (place / "jobs.csv").write_text(table)
+    rows, wrong = read_jobs(BatchConfig(jobs=place / "jobs.csv", output=place))
+    assert [row.config.output.name for row in rows] == ["d.mp4"]
+    assert len(wrong) == 1
+    assert wrong[0].startswith("line 2: the output")
+
+
+def test_the_folder_may_be_written_with_dots(place):
+    (place / "jobs.csv").write_text("source,driver,output\na.png,a.mp4,anna.mp4\n")
+    (place / "sub").mkdir()
+    words = [str(place / "jobs.csv"), f"{place}/sub/../out", "--weights", str(place / "weights")]
+    assert main(["batch", *words]) == 0
+    assert (place / "out/anna.mp4").is_file()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from consent import CONSENT
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from megaportraits import bundle
 from megaportraits.bundle import read_bundle
 from megaportraits.cli import main
 from megaportraits.errors import UserError
@@ -27,13 +29,13 @@ def rewritten(path: Path, target: Path, change) -> Path:
 
 
 def test_a_bundle_paints_what_the_student_paints(made):
-    bundle, student = read_bundle(made / "a.mpa"), Student.load(made / "student")
+    opened, student = read_bundle(made / "a.mpa"), Student.load(made / "student")
     drivers, avatar = torch.rand(2, 3, 64, 64), torch.tensor([1, 0])
-    torch.testing.assert_close(bundle.model(drivers, avatar).rgb, student(drivers, avatar).rgb, atol=1e-2, rtol=0)
-    assert [a.name for a in bundle.avatars] == ["person0", "person1"]
-    assert bundle.avatars[1].consent == "person 1 agreed on 2026-11-28"
-    assert bundle.avatars[0].preview.shape == (128, 128, 3)
-    assert len(bundle.history) == 1
+    torch.testing.assert_close(opened.model(drivers, avatar).rgb, student(drivers, avatar).rgb, atol=1e-2, rtol=0)
+    assert [a.name for a in opened.avatars] == ["person0", "person1"]
+    assert opened.avatars[1].consent == "person 1 agreed on 2026-11-28"
+    assert opened.avatars[0].preview.shape == (128, 128, 3)
+    assert len(opened.history) == 1
 
 
 def test_nothing_inside_can_learn_a_new_person(made):
@@ -51,6 +53,20 @@ def test_the_key_is_its_owners_and_is_never_overwritten(made, capsys):
     assert b"PRIVATE" not in (made / "key.pub").read_bytes()
     assert main(["avatar", "key", str(made / "key.pem")]) == 2
     assert "a key is never overwritten" in capsys.readouterr().err
+    assert main(["avatar", "key", str(made / "mine.pub")]) == 2
+    assert "is the name of a public key; leave .pub out" in capsys.readouterr().err
+
+
+def test_a_private_key_is_never_readable_by_others(tmp_path, monkeypatch):
+    seen, move = [], os.replace
+
+    def watched(old: Path, new: Path) -> None:
+        move(old, new)
+        seen.append((new.name, new.stat().st_mode & 0o777))
+
+    monkeypatch.setattr(os, "replace", watched)
+    assert main(["avatar", "key", str(tmp_path / "key.pem")]) == 0
+    assert seen == [("key.pem", 0o600), ("key.pub", 0o644)]
 
 
 def test_verify_and_list(made, tmp_path, capsys):
@@ -146,3 +162,39 @@ def test_other_files_are_no_bundles(tmp_path, made):
         read_bundle(tmp_path / "y.mpa")
     with pytest.raises(UserError, match="is not signed"):
         read_bundle(made / "student/model.safetensors")
+
+
+def signed(path: Path, target: Path, key: Path, change) -> Path:
+    """A bundle with another manifest and other tensors, signed by its maker as if all was right."""
+    with safe_open(path, "pt") as file:
+        manifest = json.loads(file.metadata()["manifest"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(manifest, tensors)
+    manifest["tensors"] = {name: bundle._tensor_hash(tensor) for name, tensor in tensors.items()}
+    text = json.dumps(manifest)
+    private = bundle._private_key(key)
+    metadata = {"manifest": text, "signature": base64.b64encode(private.sign(text.encode())).decode()}
+    save_file(tensors, target, metadata | {"key": base64.b64encode(bundle._raw(private.public_key())).decode()})
+    return target
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest, tensors: manifest["avatars"][0].pop("consent"),
+        lambda manifest, tensors: manifest.update(avatars=None),
+        lambda manifest, tensors: manifest.update(avatars=["person0", "person1"]),
+        lambda manifest, tensors: manifest.update(avatars=[]),
+        lambda manifest, tensors: manifest["avatars"].pop(),
+        lambda manifest, tensors: manifest["avatars"].append(manifest["avatars"][0]),
+        lambda manifest, tensors: manifest.update(model=[]),
+        lambda manifest, tensors: tensors.update({"preview.0": torch.zeros(3, dtype=torch.uint8)}),
+        lambda manifest, tensors: tensors.update({"conv.bias": torch.tensor(1.0)}),
+        lambda manifest, tensors: tensors.update({"conv.bias": tensors["conv.bias"] * torch.nan}),
+    ],
+)
+def test_a_signature_does_not_make_nonsense_a_bundle(made, tmp_path, change):
+    path = signed(made / "a.mpa", tmp_path / "x.mpa", made / "key.pem", change)
+    with pytest.raises(UserError) as caught:
+        read_bundle(path)
+    assert "\n" not in str(caught.value)

@@ -159,3 +159,9 @@ def test_words_before_the_options_are_the_required_ones_in_their_order():
         parse(crossing, "crossing", ["one", "two", "three"])
     with pytest.raises(UserError, match="b"):
         parse(crossing, "crossing", ["one"])
+
+
+def test_a_picture_is_no_configuration(tmp_path, capsys):
+    (tmp_path / "grey.png").write_bytes(bytes(range(128, 256)))
+    assert main(["animate", "a.png", "b.mp4", "c.mp4", "--config", str(tmp_path / "grey.png")]) == 2
+    assert "is not a readable text file" in capsys.readouterr().err

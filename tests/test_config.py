@@ -14,6 +14,7 @@ from megaportraits.config import (
     LoopConfig,
     LossWeights,
     ModelConfig,
+    OptimiserConfig,
     PoseTraining,
     WarpConfig,
     from_dict,
@@ -99,3 +100,15 @@ def test_defaults_are_the_papers():
     assert (training.loop.steps, training.batch) == (200_000, 24)
     with pytest.raises(dataclasses.FrozenInstanceError):
         training.batch = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": -1.0}, {"betas": (1.0, 0.9)}, {"betas": (0.9, -0.1)}, {"weight_decay": -1.0},
+        {"clip_norm": 0.0}, {"ema": 1.5},
+    ],
+)  # fmt: skip
+def test_optimisers_that_cannot_be_are_refused(wrong):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        OptimiserConfig(**wrong)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,6 +19,7 @@ from megaportraits.animate.crop_track import CropTrack, crop_track
 from megaportraits.animate.drivers import Driver, open_driver
 from megaportraits.animate.outputs import check_output, open_output
 from megaportraits.animate.progress import shown
+from megaportraits.animate.request import check_overwriting
 from megaportraits.animate.tracking import DriverTrack, chosen_faces, look_through
 from megaportraits.bundle import read_bundle
 from megaportraits.config import AvatarAnimate
@@ -34,6 +36,8 @@ def animate(config: AvatarAnimate) -> None:
     alpha = config.background == "transparent"
     check_output(config.output, alpha)
     check_backdrop(config.background)
+    inputs = [Path(config.driver), Path(config.bundle), Path(config.background)]
+    check_overwriting(Path(config.output), [path for path in inputs if path.exists()])
     bundle = read_bundle(config.bundle, config.trust)
     avatar = bundle.number(config.avatar) if config.avatar else 0
     player = Player(bundle.model, config.device)
@@ -61,11 +65,11 @@ def _painted(
 ) -> Iterator[tuple[Fraction, Painted]]:
     """(Time, picture) of each frame; where the face is not seen, the last picture stays."""
     seen = np.isfinite(track.faces[face].box[:, 0])
-    start, last = track.times_s[0], None
+    last = None
     for number, (time_s, frame) in enumerate(driver.frames()):
         if seen[number] or last is None:
             last = player(crops.at(number).cut(frame, player.input_px), avatar)
-        yield time_s - start, last
+        yield time_s, last
 
 
 def _before(behind: UInt8[np.ndarray, "S S 3"] | None, painted: Painted) -> UInt8[np.ndarray, "S S c"]:

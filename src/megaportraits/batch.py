@@ -15,7 +15,7 @@ from megaportraits.animate.animator import Animator
 from megaportraits.animate.command import animate, load_animator
 from megaportraits.animate.devices import leave_a_core
 from megaportraits.animate.pipeline import animate_files
-from megaportraits.animate.request import check_request
+from megaportraits.animate.request import check_overwriting, check_request
 from megaportraits.animate.weights import find_weights
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import AnimateConfig, AnimateOptions, BatchConfig
@@ -40,6 +40,7 @@ class Job:
 
 def batch(config: BatchConfig) -> None:
     """Animate many photos by many drivers, from a table; what is done is not done again."""
+    config = replace(config, output=Path(os.path.normpath(config.output)))
     jobs, failed = read_jobs(config)
     leave_a_core()
     animator = load_animator(config)
@@ -55,7 +56,7 @@ def batch(config: BatchConfig) -> None:
             print(animate_files(animator, wanted.source, wanted.driver, wanted.output, wanted.options()))
             done[name] = made_of
             write_json(config.output / _DONE, done)
-        except UserError as error:
+        except (UserError, OSError) as error:
             failed.append(f"line {job.row}: {error}")
             print(f"megaportraits: {failed[-1]}", file=sys.stderr)
     if failed:
@@ -83,6 +84,14 @@ def read_jobs(config: BatchConfig) -> tuple[list[Job], list[str]]:
                 jobs[job.config.output] = job
         except UserError as error:
             wrong.append(f"line {row}: {error}")
+    for output, job in list(jobs.items()):
+        for other in jobs.values():
+            try:
+                check_overwriting(output, [Path(other.config.source), Path(other.config.driver)])
+            except UserError as error:
+                wrong.append(f"line {job.row}: {error}")
+                del jobs[output]
+                break
     if not jobs and not wrong:
         raise UserError(f"{config.jobs} holds no line below its header; give a source and a driver in each")
     return list(jobs.values()), wrong
@@ -111,6 +120,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _jobs_of(row: int, cells: dict[str, str], config: BatchConfig, taken: set[Path]) -> Iterator[Job]:
     if not {"source", "driver"} <= cells.keys():
         raise UserError("there is no source or no driver; give both")
+    if any("\0" in text for text in cells.values()):
+        raise UserError("a cell holds a null byte; mend it")
     folder = config.jobs.resolve().parent
     pairs = list(itertools.product(*(_files(folder, cells[name]) for name in ("source", "driver"))))
     if len(pairs) > 1 and "output" in cells:

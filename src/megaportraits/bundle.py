@@ -163,11 +163,28 @@ def read_bundle(path: Path, trusted: Path | None = None, allow_unsigned: bool = 
     if found != known:
         wrong = sorted(name for name in found.keys() | known.keys() if found.get(name) != known.get(name))
         raise UserError(f"{path} was altered: {wrong[0]} is not what was signed; get the file anew")
-    model = BakedStudent(from_dict(StudentConfig, sizes))
-    checked_load(model, {name: t for name, t in tensors.items() if not name.startswith(_PREVIEW)}, path)
-    avatars = tuple(Avatar(**person, preview=tensors[f"{_PREVIEW}{i}"]) for i, person in enumerate(people))
+    model, avatars = _opened(path, sizes, people, tensors)
     own = hashlib.sha256(text.encode()).hexdigest()
     return Bundle(model.eval().requires_grad_(False), avatars, (*history, own), key)
+
+
+def _opened(path: Path, sizes: Any, people: Any, tensors: dict[str, Tensor]) -> tuple[BakedStudent, tuple[Avatar, ...]]:
+    """The net and its avatars, if what was signed makes sense: a key's owner may sign anything."""
+    try:
+        model = BakedStudent(from_dict(StudentConfig, sizes))
+        weights = {name: t for name, t in tensors.items() if not name.startswith(_PREVIEW)}
+        checked_load(model, weights, path)
+        avatars = tuple(
+            Avatar(str(p["name"]), str(p["consent"]), str(p["licence"]), tensors[f"{_PREVIEW}{i}"])
+            for i, p in enumerate(people)
+        )
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"{path} is signed, but no bundle of avatars ({reason}); get it from its maker") from error
+    pictures = all(a.preview.ndim == 3 and a.preview.shape[2] == 3 and a.preview.dtype == torch.uint8 for a in avatars)
+    if len(avatars) != model.config.avatars or not pictures or not all(t.isfinite().all() for t in weights.values()):
+        raise UserError(f"{path} is signed, but its avatars do not fit its net; get it from its maker")
+    return model, avatars
 
 
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
@@ -206,8 +223,10 @@ def make_key(path: Path) -> str:
     """Write a new private key (only its owner may read it), and the public one beside it (.pub); its fingerprint.
 
     Raises:
-        UserError: there is a file already, or it cannot be written.
+        UserError: there is a file already, the name is a public key's, or it cannot be written.
     """
+    if path.suffix == ".pub":
+        raise UserError(f"{path} is the name of a public key; leave .pub out, both keys will be written")
     public = path.with_suffix(".pub")
     if path.exists() or public.exists():
         raise UserError(f"{path} or {public} exists; a key is never overwritten, choose another name")
@@ -215,10 +234,9 @@ def make_key(path: Path) -> str:
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     open_pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     for target, data, mode in ((path, pem, 0o600), (public, open_pem, 0o644)):
-        with replacing(target) as temporary, writing(target):
+        with replacing(target, mode) as temporary, writing(target):
             temporary.touch(mode)
             temporary.write_bytes(data)
-        target.chmod(mode)
     return fingerprint(_raw(private.public_key()))
 
 
@@ -254,4 +272,4 @@ def _half(tensor: Tensor) -> Tensor:
 def _tensor_hash(tensor: Tensor) -> str:
     """SHA-256 of kind, shape and numbers."""
     head = f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
-    return hashlib.sha256(head + tensor.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+    return hashlib.sha256(head + tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()

@@ -14,17 +14,22 @@ from megaportraits.errors import UserError
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, delete it on any failure.
 
     The temporary name keeps the suffix, so that writers which look at it (video containers) work. It may be made a
-    file or a folder by the caller; an existing folder at `path` is replaced as a whole.
+    file or a folder by the caller; an existing folder at `path`, or where `path` links to, is replaced as a
+    whole.
+
+    Args:
+        path: the name that appears at the end.
+        mode: who may read and write the file.
 
     Raises:
         UserError: the folder of `path` cannot be created or written, or a folder stands where a file shall be (or
             the other way round).
     """
-    target = Path(path)
+    target = Path(path).resolve() if Path(path).is_dir() else Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -35,7 +40,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = scratch / target.name
     try:
         yield temporary
-        _move(temporary, target)
+        _move(temporary, target, mode)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -57,12 +62,12 @@ def writing(path: str | Path) -> Iterator[None]:
         raise UserError(f"cannot write {path} ({reason}); make room, or choose another output path") from error
 
 
-def _move(temporary: Path, target: Path) -> None:
+def _move(temporary: Path, target: Path, mode: int) -> None:
     try:
         if target.is_dir() and temporary.is_dir():
             shutil.rmtree(target)
         if temporary.is_file():
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
         os.replace(temporary, target)
     except OSError as error:
         raise UserError(f"cannot write {target} ({error.strerror}); choose another output path") from error

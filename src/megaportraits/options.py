@@ -179,6 +179,10 @@ def _recipe(name: str, fitting: dict[str, Path]) -> str:
     if not Path(name).is_file():
         known = f"recipes for it: {', '.join(fitting)}" if fitting else "there are no recipes for it"
         raise UserError(f"'{name}' is no file and no recipe for this command; {known}")
+    try:
+        Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"'{name}' is not a readable text file ({error}); give a YAML or JSON file") from error
     return name
 
 

@@ -1,5 +1,6 @@
 """`megaportraits provenance check`: whether a file says, or shows, that this program made it."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,9 +45,11 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _frames(files: list[Path]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Evenly spread frames of a video, or pictures."""
+    """Evenly spread frames of a video, or of pictures those that are as large as the first."""
     if files[0].suffix.lower() in PICTURES:
-        yield from map(read_picture, files[:: _step(len(files))])
+        pictures = map(read_picture, files[:: _step(len(files))])
+        first = next(pictures)
+        yield from itertools.chain([first], (picture for picture in pictures if picture.shape == first.shape))
         return
     step = _step(probe(files[0]).frame_count or watermark.MOST_FRAMES)
     for number, frame in enumerate(read_frames(files[0])):

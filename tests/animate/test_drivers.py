@@ -198,3 +198,19 @@ def test_a_file_named_like_a_camera_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with open_driver("0", 1.0) as driver:
         assert driver.frame_count == 3
+
+
+def test_first_seconds_count_from_the_first_frame(tmp_path):
+    with VideoWriter(tmp_path / "late.mkv", Fraction(25), 48, 32) as writer:
+        for number in range(10):
+            writer.write(grey(20 * number), Fraction(1, 2) + Fraction(number, 25))
+    with open_driver(tmp_path / "late.mkv", 0.2) as driver:
+        assert len(levels(driver)) == 5
+    with open_driver(tmp_path / "late.mkv", 0.01) as driver:
+        assert len(levels(driver)) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_seconds_that_are_no_length_are_refused(seconds):
+    with pytest.raises(UserError, match="give a time above 0"), open_driver(DEMO / "driver.mp4", seconds):
+        pass

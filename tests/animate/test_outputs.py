@@ -102,13 +102,15 @@ def test_a_full_disk_is_one_sentence(tmp_path, name):
         ("folder.png", False, "is a folder"),
         ("a_file", False, "is a file, not a folder"),
         ("precious", False, r"holds other files \(letter\.txt\)"),
+        ("holiday", False, r"holds pictures of another program"),
         ("a_file/a.mp4", False, "a_file is not a writable folder"),
         ("a_file/new/frames", False, "a_file is not a writable folder"),
     ],
 )
 def test_what_cannot_be_written_is_refused_early(tmp_path, name, alpha, sentence):
-    for folder in ("folder.mp4", "folder.png", "precious"):
+    for folder in ("folder.mp4", "folder.png", "precious", "holiday"):
         (tmp_path / folder).mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "holiday" / "000000.png")
     (tmp_path / "a_file").write_text("x")
     (tmp_path / "precious" / "letter.txt").write_text("dear")
     with pytest.raises(UserError, match=sentence) as caught:
@@ -125,3 +127,11 @@ def test_what_can_be_written_passes(tmp_path, name):
     check_output(tmp_path / name, alpha=False)
     assert is_picture(tmp_path / name) == name.endswith(("png", "jpg"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path):
+    write(tmp_path / "frames", count=4)
+    (tmp_path / "link").symlink_to(tmp_path / "frames")
+    write(tmp_path / "link", count=2)
+    assert (tmp_path / "link").is_symlink()
+    assert len(list((tmp_path / "frames").iterdir())) == 2

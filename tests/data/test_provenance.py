@@ -108,6 +108,12 @@ def test_the_command_takes_a_folder_of_pictures(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "statement: generated" in said
     assert "mark: found" in said
+    Image.new("RGB", (40, 30)).save(tmp_path / "pictures/3.png")
+    assert main(["provenance", "check", str(tmp_path / "pictures")]) == 0, "another size is left out"
+    assert "mark: found" in capsys.readouterr().out
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
+    assert main(["provenance", "check", str(tmp_path / "huge.png")]) == 2
+    assert "too many pixels" in capsys.readouterr().err
     assert main(["provenance", "check", str(tmp_path / "empty")]) == 2
     assert "holds no picture" in capsys.readouterr().err
 

@@ -35,6 +35,10 @@ def stamped(time_ms: float, content: bytes) -> bytes:
     return struct.pack("<d", time_ms) + content
 
 
+HUGE = jpeg(np.zeros((8, 8, 3), np.uint8)).replace(bytes([8, 0, 8, 0, 8, 3]), bytes([8, 255, 220, 255, 220, 3]))
+"""Its header says 65500 x 65500 pixels, more than OpenCV reads."""
+
+
 @pytest.fixture(scope="module")
 def camera() -> list[bytes]:
     """JPEGs of a few frames of a face."""
@@ -104,6 +108,8 @@ def test_a_picture_without_a_face_gets_an_empty_answer(client):
         (stamped(float("nan"), b"x"), "without a time"),
         (stamped(1.0, b"no picture"), "not a picture"),
         (stamped(1.0, b""), "not a picture"),
+        (stamped(1.0, HUGE), "not a picture"),
+        ("[" * 100_000, "it may ask for"),
         ("no json", "it may ask for"),
         ('{"avatar": 2}', "it may ask for"),
         ('{"avatar": -1}', "it may ask for"),

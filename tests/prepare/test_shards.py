@@ -109,3 +109,28 @@ def test_tar_files_hold_nothing_of_this_machine(shards):
     with tarfile.open(shards / "train-000000.tar") as tar:
         assert {(m.mtime, m.uid, m.uname, m.mode) for m in tar.getmembers()} == {(0, 0, "", 0o644)}
         assert io.BytesIO(tar.extractfile("clip0.clip.json").read()).getbuffer().nbytes > 100
+
+
+def test_clips_are_not_packed_into_the_folder_that_they_are_read_from(shards):
+    before = {path.name: file_hash(path) for path in shards.iterdir()}
+    with pytest.raises(UserError, match="choose another folder for the tar files"):
+        prepare_shards(PrepareShards((str(shards),), f"{shards}/../{shards.name}", megabytes=1))
+    assert {path.name: file_hash(path) for path in shards.iterdir()} == before
+
+
+def test_files_of_others_stay(drawn_clips, tmp_path):
+    (tmp_path / "shards").mkdir()
+    mine = {"backup-202401.tar": "tar", "results-000001.json": '{"mine": 1}', "list-000002.json": "[]"}
+    for name, text in mine.items():
+        (tmp_path / "shards" / name).write_text(text)
+    prepare_shards(PrepareShards((str(drawn_clips),), str(tmp_path / "shards")))
+    assert len(list((tmp_path / "shards").iterdir())) == 7
+
+
+def test_a_clip_of_an_unknown_split_writes_nowhere(drawn_clips, tmp_path):
+    shutil.copytree(drawn_clips, tmp_path / "clips")
+    facts = next((tmp_path / "clips").rglob("clip.json"))
+    facts.write_text(facts.read_text().replace('"split": "train"', '"split": "../outside"', 1))
+    with pytest.raises(UserError, match=r"has the split '\.\./outside'; give one of train, val, test, held_out"):
+        prepare_shards(PrepareShards((str(tmp_path / "clips"),), str(tmp_path / "out" / "shards")))
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,7 @@
 """Batches: order, nested tensors, errors."""
 
+import multiprocessing
+import subprocess
 from dataclasses import dataclass
 
 import pytest
@@ -46,3 +48,13 @@ def test_tensors_are_found_in_nested_bundles():
     assert found[0].number.tolist() == [2, 2]
     assert found[0].names == ("a",)
     assert (found[1][0].item(), found[2]["x"].item(), found[2]["y"]) == (1, 2, 3)
+
+
+def test_loading_processes_outlive_the_signal_that_ends_a_run():
+    """It is sent to whole process groups; the run writes a checkpoint and needs its batches until then."""
+    order = Order(batch=1, accumulate=1, rank=0, count=1)
+    batches = load_batches(Numbers(), torch.stack, order, (0, 12), 1, torch.device("cpu"))
+    first = next(batches)
+    loader = multiprocessing.active_children()[0]
+    subprocess.run(["kill", "-TERM", str(loader.pid)], check=True)
+    assert [first.item(), *(batch.item() for batch in batches)] == list(range(12))

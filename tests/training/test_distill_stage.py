@@ -206,6 +206,10 @@ def test_refusals(config, people, tmp_path):
         DistillStage(lacking)
     with pytest.raises(UserError, match="the student knows all of person0, person1"):
         DistillStage(replace(config, output=str(tmp_path / "y"), start_from=str(before), add=True))
+    (tmp_path / "other").mkdir()
+    shutil.copytree(people[2] / "person2", tmp_path / "other/person0a")
+    with pytest.raises(UserError, match="has the avatars person0, person1, the folders hold person0, person0a"):
+        DistillStage(replace(config, avatars=(str(people[0]), str(tmp_path / "other"))))
 
 
 def test_the_command_trains(config):

@@ -283,7 +283,7 @@ def test_the_log_holds_raw_values_of_every_step(pose_config):
     lines = [json.loads(t) for t in (Path(pose_config.output) / "log/scalars.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     one = lines[0]
-    total = 10 * one["rotation"] + 5 * one["scale"] + 10 * one["translation"]
+    total = 10 * (one["rotation"] + one["translation"] + one["keypoints"]) + 5 * one["scale"]
     assert one["generator_total"] == pytest.approx(total, abs=1e-4)
     assert one["error_deg"] > 1
 

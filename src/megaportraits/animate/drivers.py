@@ -63,8 +63,10 @@ def open_driver(driver: str | Path, seconds: float | None = None) -> Iterator[Dr
             the recording earlier.
 
     Raises:
-        UserError: there is no such file or camera, or it is not readable.
+        UserError: there is no such file or camera, it is not readable, or seconds are not above 0.
     """
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise UserError(f"seconds is {seconds}; give a time above 0")
     path = Path(driver)
     if re.fullmatch(r"\d+", str(driver)) and not path.exists():
         with tempfile.TemporaryDirectory(prefix="megaportraits-") as folder:
@@ -86,7 +88,12 @@ def _begun(driver: Driver, seconds: float | None) -> Driver:
     end = exact(seconds)
 
     def stream() -> Iterator[tuple[Fraction, np.ndarray]]:
-        return itertools.takewhile(lambda timed: timed[0] < end, driver.stream())
+        start = None
+        for time_s, frame in driver.stream():
+            start = time_s if start is None else start
+            if time_s >= start + end:
+                return
+            yield time_s, frame
 
     most = math.ceil(end * driver.fps)
     return replace(driver, frame_count=min(driver.frame_count or most, most), stream=stream)

@@ -15,6 +15,7 @@ from PIL import Image
 from megaportraits import __version__
 from megaportraits.data.audio import Intervals
 from megaportraits.data.pictures import WRITABLE, statement, write_picture
+from megaportraits.data.provenance import read_statement
 from megaportraits.data.video_writer import SUFFIXES, VideoWriter, check_video
 from megaportraits.errors import UserError
 from megaportraits.files import replacing, writing
@@ -74,6 +75,14 @@ def _check_folder(path: Path) -> None:
         raise UserError(f"{path} is a file, not a folder; choose another name for the folder of pictures")
     if path.is_dir() and (other := next((p for p in path.iterdir() if not _NUMBERED.fullmatch(p.name)), None)):
         raise UserError(f"the folder {path} holds other files ({other.name}); choose a new or an empty folder")
+    if path.is_dir() and (first := min(path.iterdir(), default=None)) and not _is_ours(first):
+        raise UserError(f"the folder {path} holds pictures of another program; choose a new or an empty folder")
+
+
+def _is_ours(picture: Path) -> bool:
+    """Whether a picture says that this program, in any version, generated it: a new result may take its place."""
+    found = read_statement(picture)
+    return found is not None and found.generated and found.tool.split()[:1] == MADE_BY.split()[:1]
 
 
 @contextlib.contextmanager

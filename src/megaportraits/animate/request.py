@@ -1,7 +1,7 @@
 """What can be known to be wrong with a request before anything is computed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ def check_request(source: Photo, driver: str | Path, output: str | Path, options
     check_output(output, transparent and not options.preview)
     check_controls(options)
     check_backdrop(options.background)
-    _check_overwriting(Path(output), [Path(path) for path in _inputs(source, driver, options)])
+    check_overwriting(Path(output), [Path(path) for path in _inputs(source, driver, options)])
     for name, path in (("--matte-net", options.matte_net), ("--plate-net", options.plate_net)):
         if path is not None and not path.is_file():
             raise UserError(f"there is no file {path}; give the path of an ONNX network to {name}")
@@ -70,10 +70,17 @@ def _inputs(source: Photo, driver: str | Path, options: AnimateOptions) -> Itera
         yield options.background
 
 
-def _check_overwriting(output: Path, inputs: list[Path]) -> None:
+def check_overwriting(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that is an input, lies in one, or holds one.
+
+    Raises:
+        UserError: it is so.
+    """
     for path in inputs:
         if output.resolve() == path.resolve():
             raise UserError(f"the output {output} is one of the inputs; choose another output name")
+        if output.resolve() in path.resolve().parents:
+            raise UserError(f"the output {output} is the folder of the input {path}; choose another output name")
         if path.is_dir() and output.exists() and output.resolve().parent == path.resolve():
             raise UserError(f"the output {output} is a file of an input folder; choose another output name")
 

@@ -66,6 +66,8 @@ class AnimateOptions:
 
     def __post_init__(self):
         at_least(self, 0, "smooth", "steady", "reference", "expression_gain", "eyes", "mouth")
+        if self.expression_gain > 100:
+            raise UserError(f"expression_gain is {self.expression_gain}; give at most 100")
         if self.steady >= 1:
             raise UserError(f"steady is {self.steady}; give a number from 0 to below 1")
         at_least(self, 0.04, "seconds")

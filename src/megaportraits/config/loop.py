@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from megaportraits.config.checks import at_least
+from megaportraits.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,13 @@ class OptimiserConfig:
     """Largest norm of the gradient."""
     ema: float = 0.999
     """Decay of the moving average of the weights, which is what is evaluated and shipped."""
+
+    def __post_init__(self):
+        at_least(self, 0, "learning_rate", "final_learning_rate", "weight_decay", "warmup_steps")
+        at_least(self, 1e-6, "clip_norm")
+        for name, value in (("betas", max(self.betas)), ("betas", min(self.betas)), ("ema", self.ema)):
+            if not 0 <= value < 1:
+                raise UserError(f"{name} holds {value}; give numbers from 0 to below 1")
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class ModelConfig:
     paints_matte: bool = False
     """Paint a fourth channel, the matte of the result."""
     spectral_norm: bool = True
-    """Spectral normalisation of the convolutions that are not weight-standardised (B.1)."""
+    """Spectral normalisation of the convolutions that are not weight-standardised (B.1; docs/paper.md, C7)."""
     descriptor: bool = True
     """Use e_s; without it the warps see z only (ablation, B.4)."""
     source_warp: bool = True

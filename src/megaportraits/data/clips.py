@@ -31,6 +31,7 @@ from megaportraits.errors import UserError
 from megaportraits.files import replacing, writing
 
 SCHEMA_VERSION = 1
+SPLITS = ("train", "val", "test", "held_out")
 FILES = ("rgb.mp4", "matte.mp4", "truth.safetensors", "clip.json")
 KEY_EVERY = 16
 """Frames from one that can be decoded alone to the next, so that a pair of frames costs little to read."""
@@ -81,7 +82,7 @@ class ClipInfo:
     source: str
     licence: str
     split: str
-    """"train", "val", "test" or "held_out"."""
+    """One of `SPLITS`."""
     landmark_ids: list[int]
     """MediaPipe's numbers of the landmarks."""
     control_names: list[str]
@@ -209,6 +210,8 @@ def read_info(path: str | Path) -> ClipInfo:
     if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
         found = data.get("schema_version") if isinstance(data, dict) else None
         raise UserError(f"{path} has clip schema {found}, this program reads {SCHEMA_VERSION}")
+    if data.get("split") not in SPLITS:
+        raise UserError(f"{path} has the split '{data.get('split')}'; give one of {', '.join(SPLITS)}")
     try:
         return ClipInfo(**data)
     except TypeError as error:

@@ -251,7 +251,7 @@ class PoseDataset(Dataset):
             rgb = rgb * matte + augment.random_backdrop(self.store.size_px, generator) * (1 - matte)
         rgb = self.domain.cover(rgb, matte, pose, camera)
         rgb = augment.colour_jitter(rgb, generator, settings.augment.severe_jitter, settings.augment.grey)
-        points = keypoints.in_space(frame.keypoints, frame.depth)
+        points = keypoints.in_space(frame.keypoints, frame.depth.nan_to_num())  # in-plane moves need no depth
         placed = geometry.apply_matrix(geometry.pose_matrix(pose) @ geometry.theta(frame.pose), points)
         return self.domain.film(rgb, camera), pose, placed[..., :2]
 

@@ -71,6 +71,8 @@ def read_statement(path: Path) -> Statement | None:
         with Image.open(path) as picture:
             found = picture.info.get("xmp") or picture.info.get(_PNG_KEY) or b""
             return _statement(found.encode() if isinstance(found, str) else found)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} has too many pixels to be opened ({error}); make it smaller") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return _of_video(path)
 

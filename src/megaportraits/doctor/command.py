@@ -36,7 +36,7 @@ def doctor(
     source: Path | None = None,
     output: Path = Path("report.html"),
     weights: str | None = None,
-    seconds: float = 4.0,
+    seconds: float | None = None,
 ) -> None:
     """Tell what will go wrong with a driver, and with a photo, and what to do about it.
 
@@ -46,7 +46,7 @@ def doctor(
         output: page to write (.html).
         weights: checkpoint folder, preset, or OWNER/NAME of a hub, for the size of its pictures; by default the
             weights that came with the package.
-        seconds: length of a recording from a camera.
+        seconds: only so much of the driver's start; of a camera 4 seconds by default.
     """
     if Path(driver).suffix.lower() == SUFFIX:
         raise UserError(f"{driver} holds motion only, no pictures; give the video that it was made of")

@@ -23,7 +23,7 @@ def live(config: LiveConfig) -> None:
     try:
         import uvicorn
 
-        from megaportraits.live.server import Local, make_app
+        from megaportraits.live.server import LOOPBACK, Local, make_app
     except ImportError as error:
         raise UserError(f"live use needs more packages ({error}); install megaportraits[live]") from error
     bundle = read_bundle(config.bundle or shipped_bundle(), config.trust, config.allow_unsigned)
@@ -33,7 +33,7 @@ def live(config: LiveConfig) -> None:
             engine = Local(onnx_bytes(bundle.model), runtime)
         else:
             engine = Player(bundle.model, config.device, exported=True)
-        host = "localhost" if config.host == "127.0.0.1" else config.host
+        host = "localhost" if config.host in LOOPBACK else f"[{config.host}]" if ":" in config.host else config.host
         address = f"http://{host}:{listener.getsockname()[1]}/"
         print(f"avatars are at {address}; Ctrl-C ends", flush=True)
         if not config.no_open:
@@ -44,8 +44,9 @@ def live(config: LiveConfig) -> None:
 
 def _listening(config: LiveConfig) -> socket.socket:
     try:
-        return socket.create_server((config.host, config.port))
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        return socket.create_server((config.host, config.port), family=family)
     except OSError as error:
         raise UserError(
-            f"cannot listen at {config.host}:{config.port} ({error.strerror}); choose another --port"
+            f"cannot listen at {config.host}:{config.port} ({error.strerror}); choose another --port or --host"
         ) from error

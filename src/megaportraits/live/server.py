@@ -51,7 +51,7 @@ from megaportraits.live.session import Session
 from megaportraits.player import Player
 
 _STAMP = struct.Struct("<d")
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FOREIGN = 1008
 """WebSocket's code for a breach of policy."""
 _HEADERS = {
@@ -101,7 +101,7 @@ def make_app(bundle: Bundle, config: LiveConfig, engine: Player | Local) -> Star
             Route("/mark.bin", _bytes(marks.astype("<f4").tobytes())),
             *(Route(f"/runtime/{name}", _file(engine.runtime / name)) for name in FILES),
         ]
-    hosts = [*_LOOPBACK, config.host] if config.host in _LOOPBACK else ["*"]
+    hosts = [*LOOPBACK, "[::1]"] if config.host in LOOPBACK else ["*"]
     return Starlette(
         routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_Headers)]
     )

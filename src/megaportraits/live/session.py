@@ -106,7 +106,7 @@ class Session:
 def _wishes(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -118,7 +118,10 @@ def _colour(name: str) -> tuple[int, ...]:
 
 
 def _decoded(jpeg: bytes) -> UInt8[np.ndarray, "H W 3"]:
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    try:
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # empty, or larger than OpenCV reads
+        picture = None
     if picture is None:
         raise UserError("the page sent something that is not a picture; reload it")
     if max(picture.shape) > _MOST_PX:

@@ -9,20 +9,17 @@ A tar file is a WebDataset shard: streaming loaders read it from any store. Trai
 
 import hashlib
 import io
-import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from megaportraits.checkpoint import write_json
+from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import PrepareShards
 from megaportraits.data.clips import FILES, find_clips, member, read_info
 from megaportraits.errors import UserError
 from megaportraits.files import file_hash, replacing, writing
-
-_SHARD = re.compile(r".+-\d{6}\.(tar|json)")
 
 
 def prepare_shards(config: PrepareShards) -> None:
@@ -32,8 +29,12 @@ def prepare_shards(config: PrepareShards) -> None:
     are replaced.
 
     Raises:
-        UserError: no clip is there, two have the same name, or a file cannot be written.
+        UserError: no clip is there, two have the same name, the clips are read from the folder that is written, or a
+            file cannot be written.
     """
+    out = Path(config.out)
+    if out.resolve() in [Path(folder).resolve() for folder in config.data]:
+        raise UserError(f"the clips are read from {out}; choose another folder for the tar files")
     clips = find_clips(config.data)
     names = [clip.name for clip in clips]
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
@@ -42,16 +43,24 @@ def prepare_shards(config: PrepareShards) -> None:
     by_split: dict[str, list[Path]] = {}
     for clip in sorted(clips, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest()):
         by_split.setdefault(read_info(clip).split, []).append(clip)
-    out = Path(config.out)
     written: set[str] = set()
     for split, members in sorted(by_split.items()):
         for number, group in enumerate(_groups(members, config.megabytes)):
             written.add(f"{split}-{number:06d}")
             _write(out / f"{split}-{number:06d}.tar", group)
-    for old in out.iterdir():
-        if _SHARD.fullmatch(old.name) and old.stem not in written:
-            old.unlink()
+    for listing in out.glob("*.json"):
+        if listing.stem not in written and _is_listing(listing):
+            listing.with_suffix(".tar").unlink(missing_ok=True)
+            listing.unlink()
     print(f"{len(clips)} clips are in {len(written)} tar files in {out}")
+
+
+def _is_listing(path: Path) -> bool:
+    """Whether a file lists the members of a tar file of an earlier command."""
+    try:
+        return read_json(path).keys() == {"sha256", "clips"}
+    except (UserError, AttributeError):
+        return False
 
 
 def _groups(clips: Sequence[Path], megabytes: int) -> Iterator[list[Path]]:

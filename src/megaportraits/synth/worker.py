@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from megaportraits.errors import UserError
+from megaportraits.signals import heed_the_parent_only
 from megaportraits.synth.settings import SynthConfig
 
 NICENESS = 5
@@ -49,6 +50,7 @@ Answer = Ready | Done | Failed | Hopeless
 def work(config: SynthConfig, jobs: Connection, parent: int) -> None:
     """Render people (person, motions) until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heed_the_parent_only()
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     os.nice(NICENESS)
     try:

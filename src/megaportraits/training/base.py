@@ -4,6 +4,7 @@ L_base = L_per + L_GAN + 2 L_cos (8), raw terms from `losses/`, weights from `co
 The cross pass drives each source with another clip's motion on the same canonical volume (Eq. 6, 7; docs/paper.md).
 """
 
+import copy
 import dataclasses
 import sys
 from dataclasses import dataclass
@@ -250,7 +251,8 @@ class BaseStage:
         if store is None or not self.config.alarms.due(step):
             return rendered
         self.alarms = self.alarms or Alarms(self.config.alarms, store)
-        values = self.alarms.measure(average)
+        single = copy.deepcopy(average).float() if self.config.loop.precision == "64-true" else average
+        values = self.alarms.measure(single)
         for sentence in self.alarms.ringing(values, step):
             tqdm.write(f"step {step}: {sentence}", file=sys.stderr)
         return values | rendered

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from megaportraits.errors import UserError
+from megaportraits.signals import heed_the_parent_only
 
 
 def map_tensors(thing: Any, function: Callable[[Tensor], Tensor]) -> Any:
@@ -94,6 +95,10 @@ class _Collate:
         return _Collated(errors[0] if errors else self.collate(items))
 
 
+def _begin(_: int) -> None:
+    heed_the_parent_only()
+
+
 def load_batches(
     samples: Dataset,
     collate: Callable[..., Any],
@@ -116,6 +121,7 @@ def load_batches(
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
+        worker_init_fn=_begin,
         generator=torch.Generator(),  # else a loader takes a number from PyTorch's own generator
     )
 

@@ -37,7 +37,7 @@ from megaportraits.models.student import Student
 from megaportraits.tensors import Canonical, Motion, Prediction, stack
 from megaportraits.training.critics import Critics
 from megaportraits.training.log import grid
-from megaportraits.training.loop import Terms, train
+from megaportraits.training.loop import Terms, checkpoints, train
 from megaportraits.training.warm_start import start_discriminator
 
 _READ_CLIPS = 64
@@ -132,6 +132,7 @@ class DistillStage:
             known = tuple(read_facts(config.start_from, "student").get("avatars", ()))
         self.teacher = Teacher(config.teacher, config.enhancer, sizes.size_px)
         self.avatars = read_avatars(config.avatars, self.teacher.size_px, known, self.teacher.base.motion_encoder.pose)
+        self._check_resumed()
         self.trained = range(len(known) if config.add else 0, len(self.avatars.names))
         if not self.trained:
             raise UserError(f"the student knows all of {', '.join(known)}; give folders of new people to --add")
@@ -146,6 +147,16 @@ class DistillStage:
         if config.weights.motion > 0:
             self.generator.reading = self._reading()
         self._last: tuple[Tensor, Tensor] | None = None
+
+    def _check_resumed(self) -> None:
+        """A run that goes on must find the people it began with: their tensors have numbers, not names."""
+        for last in checkpoints(Path(self.config.output))[-1:]:
+            before = tuple(read_facts(last, "student")["avatars"])
+            if before != self.avatars.names:
+                raise UserError(
+                    f"the run in {self.config.output} has the avatars {', '.join(before)}, the folders hold "
+                    f"{', '.join(self.avatars.names)}; choose another --output, and --start-from for new ones"
+                )
 
     @torch.no_grad()
     def _reading(self) -> MotionReading:

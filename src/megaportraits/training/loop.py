@@ -208,11 +208,14 @@ class Trainer:
         write_json(state / "loop.json", counts | facts | {"config": self.config})
 
     def _resume(self) -> None:
-        """Take up the newest checkpoint that the first process sees.
+        """Take up the newest checkpoint that the first process sees; what a killed process began to write is deleted.
 
         Raises:
             UserError: it was written with other settings, or its steps cover another number of samples.
         """
+        if self.processes.first:
+            for unfinished in self.output.glob(".step-*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
         found = self.processes.of_first(checkpoints(self.output)[-1:])
         if not found:
             return
@@ -223,10 +226,10 @@ class Trainer:
         self.skipped += facts["skipped"]
         self.in_a_row += facts.get("in_a_row", 0)
         self.scaler.load_state_dict(facts["scaler"])
-        if self.average is not None:
-            self.average.load_state_dict(read_tensors(state / "average.safetensors"))
         for name, player in self.players.items():
             player.read(state, name)
+        if self.average is not None:
+            self.average.load_state_dict(read_tensors(state / "average.safetensors"))
 
 
 @runtime_checkable

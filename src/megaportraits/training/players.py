@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from megaportraits.checkpoint import read_tensors, write_tensors
 from megaportraits.config import LoopConfig, OptimiserConfig
+from megaportraits.errors import UserError
 from megaportraits.training.distributed import Processes
 from megaportraits.training.optim import build_optimiser, optimiser_tensors, restore_optimiser
 from megaportraits.training.stage import Terms
@@ -76,8 +77,19 @@ class Player:
         write_tensors(state / f"{name}_optimiser.safetensors", optimiser_tensors(self.optimiser))
 
     def read(self, state: Path, name: str) -> None:
-        """Inverse of `write`."""
-        self.network.load_state_dict(read_tensors(state / f"{name}.safetensors"))
+        """Inverse of `write`.
+
+        Raises:
+            UserError: the data have changed what the network needs, such as the number of people.
+        """
+        try:
+            self.network.load_state_dict(read_tensors(state / f"{name}.safetensors"))
+        except RuntimeError as error:
+            reason = str(error).split("\n\t")[-1]
+            raise UserError(
+                f"the run in {state.parents[1]} had other data ({reason}); choose another --output, or use "
+                "--start-from for a warm restart"
+            ) from error
         restore_optimiser(self.optimiser, read_tensors(state / f"{name}_optimiser.safetensors"))
 
 
