@@ -170,7 +170,7 @@ def test_an_avatar_follows_is_switched_and_recorded(address, cameras, where, tmp
     assert mark_score(frames) > FOUND
 
 
-def settled(page: Page) -> np.ndarray:
+def settled(page) -> np.ndarray:
     """The canvas once it stands still: the tracked square comes to rest within some pictures, which may come slowly."""
     before = canvas(page)
     for _ in range(20):
