@@ -143,6 +143,7 @@ def test_no_video_takes_the_place_of_what_drives_another(place):
     assert [row.config.output.name for row in rows] == ["d.mp4"]
     assert len(wrong) == 1
     assert wrong[0].startswith("line 2: the output")
+    assert "is read for a video" in wrong[0]
 
 
 def test_the_folder_may_be_written_with_dots(place):

@@ -437,3 +437,11 @@ def test_a_cropped_photo_is_told(tmp_path, capsys):
     Image.fromarray(picture[int(landmarks[10, 1]) :]).save(tmp_path / "cropped.png")
     doctor(str(tmp_path / "cropped.png"), tmp_path / "cropped.png", tmp_path / "report.html")
     assert "The hair is cut off" in capsys.readouterr().out
+
+
+def test_the_whole_video_is_looked_at_unless_less_is_wanted(tmp_path, capsys):
+    frames = list(itertools.islice(read_frames(DEMO / "driver.mp4"), 6))
+    write_video(tmp_path / "slow.mp4", frames, Fraction(1))
+    for seconds, count in ((None, 6), (2.0, 2)):
+        doctor(str(tmp_path / "slow.mp4"), output=tmp_path / "report.html", seconds=seconds)
+        assert f"{count} frames" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from megaportraits.animate.animator import Animator
 from megaportraits.animate.command import animate, load_animator
 from megaportraits.animate.devices import leave_a_core
 from megaportraits.animate.pipeline import animate_files
-from megaportraits.animate.request import check_overwriting, check_request
+from megaportraits.animate.request import check_request
 from megaportraits.animate.weights import find_weights
 from megaportraits.checkpoint import read_json, write_json
 from megaportraits.config import AnimateConfig, AnimateOptions, BatchConfig
@@ -84,14 +84,11 @@ def read_jobs(config: BatchConfig) -> tuple[list[Job], list[str]]:
                 jobs[job.config.output] = job
         except UserError as error:
             wrong.append(f"line {row}: {error}")
-    for output, job in list(jobs.items()):
-        for other in jobs.values():
-            try:
-                check_overwriting(output, [Path(other.config.source), Path(other.config.driver)])
-            except UserError as error:
-                wrong.append(f"line {job.row}: {error}")
-                del jobs[output]
-                break
+    read = {Path(path).resolve() for job in jobs.values() for path in (job.config.source, job.config.driver)}
+    read |= {folder for path in read for folder in path.parents}
+    for output in [output for output in jobs if output.resolve() in read]:
+        wrong.append(f"line {jobs[output].row}: the output {output} is read for a video; choose another name")
+        del jobs[output]
     if not jobs and not wrong:
         raise UserError(f"{config.jobs} holds no line below its header; give a source and a driver in each")
     return list(jobs.values()), wrong
