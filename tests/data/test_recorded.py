@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from megaportraits import geometry
-from megaportraits.data.recorded import fit_rotation, truth_of
+from megaportraits.data.recorded import rotation_of_landmarks, truth_of
 from megaportraits.tensors import HeadPose
 
 FRAMES = 18
@@ -22,10 +22,10 @@ def placed_head(*angles: float, scale: float = 0.9) -> np.ndarray:
     "angles", [(0.0, 0.0, 0.0), (25.0, 0.0, 0.0), (0.0, -15.0, 0.0), (0.0, 0.0, 20.0), (-30.0, 10.0, 5.0)]
 )
 def test_fitted_pose_has_the_signs_of_the_angles(angles):
-    neutral = geometry.angles_from_rotation(torch.from_numpy(fit_rotation(placed_head(0.0, 0.0, 0.0))))
+    neutral = geometry.angles_from_rotation(torch.from_numpy(rotation_of_landmarks(placed_head(0.0, 0.0, 0.0))))
     assert neutral[0, [0, 2]].abs().max() < 1e-3
     assert 1 < neutral[0, 1] < 5, "the known bias of the landmarks is taken off"
-    found = geometry.angles_from_rotation(torch.from_numpy(fit_rotation(placed_head(*angles))))
+    found = geometry.angles_from_rotation(torch.from_numpy(rotation_of_landmarks(placed_head(*angles))))
     wanted = torch.tensor([angles]) + neutral
     torch.testing.assert_close(found, wanted, atol=0.02, rtol=0)
 
@@ -34,7 +34,7 @@ def test_an_open_jaw_does_not_turn_the_head():
     closed, opened = placed_head(10.0, 5.0, 0.0), placed_head(10.0, 5.0, 0.0)
     jaw = geometry.mean_head()[:, 1] > 0.35
     opened[:, jaw, 1] += 0.1
-    np.testing.assert_allclose(fit_rotation(opened), fit_rotation(closed), atol=1e-5)
+    np.testing.assert_allclose(rotation_of_landmarks(opened), rotation_of_landmarks(closed), atol=1e-5)
 
 
 def test_truth_of_landmarks_places_the_head():

@@ -11,7 +11,7 @@ from torch import Tensor
 from megaportraits import geometry
 from megaportraits.data.alignment import aligned_face
 from megaportraits.data.crop import clip_crop
-from megaportraits.data.recorded import fit_rotation
+from megaportraits.data.recorded import rotation_of_landmarks
 from megaportraits.geometry import FACE_OVAL
 from megaportraits.metrics.landmarks import eye_opening, mouth_opening
 from megaportraits.models.identity import IdentityNet
@@ -46,7 +46,7 @@ def sighting(frame_number: int, landmarks_px: Float[np.ndarray, "478 3"]) -> Sig
     points = landmarks_px[None, :_LANDMARKS]
     oval = points[0, list(FACE_OVAL), :2]
     flat = torch.from_numpy(points[..., :2])
-    rotation = torch.from_numpy(fit_rotation(points))
+    rotation = torch.from_numpy(rotation_of_landmarks(points))
     return Sighting(
         frame_number,
         np.concatenate([oval.min(0), np.ptp(oval, axis=0)]),
@@ -62,7 +62,7 @@ def embedding(
 ) -> Float[Tensor, " D"]:
     """What the recognition net says of a face."""
     points = landmarks_px[None, :_LANDMARKS]
-    square, rotation = clip_crop(points[..., :2]), fit_rotation(points)
+    square, rotation = clip_crop(points[..., :2]), rotation_of_landmarks(points)
     flat = square.to_crop_coordinates(points[..., :2])
     scale, translation = geometry.fit_similarity_2d(rotation, flat, range(_LANDMARKS))
     pose = HeadPose(*(torch.from_numpy(a) for a in (rotation, scale, translation)))

@@ -18,7 +18,7 @@ _PITCH_BIAS_DEG = -1.8
 -0.7 +- 2.4): MediaPipe's depths are those of its own mean face."""
 
 
-def fit_rotation(landmarks: Float[np.ndarray, "T 468 3"]) -> Float[np.ndarray, "T 3 3"]:
+def rotation_of_landmarks(landmarks: Float[np.ndarray, "T 468 3"]) -> Float[np.ndarray, "T 3 3"]:
     """Rotation of the similarity that best takes the mean head's upper part to 3D landmarks (Kabsch, 1976).
 
     Axes as in the crop frame (x right, y down, z away), any unit. The jaw is left out: it moves with the mouth. The
@@ -34,7 +34,7 @@ def fit_rotation(landmarks: Float[np.ndarray, "T 468 3"]) -> Float[np.ndarray, "
 def truth_of(landmarks: Float[np.ndarray, "T L 3"]) -> Truth:
     """What MediaPipe's 468 or 478 landmarks in crop coordinates say about each frame; the rest is empty or NaN."""
     count, face = len(landmarks), landmarks[:, :LANDMARKS]
-    rotation = fit_rotation(face)
+    rotation = rotation_of_landmarks(face)
     flat = landmarks[..., :2].astype(np.float32)
     scale, translation = geometry.fit_similarity_2d(rotation, flat[:, :LANDMARKS], range(LANDMARKS))
     pose = HeadPose(*(torch.from_numpy(a) for a in (rotation, scale, translation)))
